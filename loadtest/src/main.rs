@@ -1,0 +1,2 @@
+//! The load-test command line.
+fn main() {}

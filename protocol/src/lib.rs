@@ -1,0 +1,1 @@
+//! Frames, limits, error codes, and both ends' state machines, sans-I/O.

@@ -1,0 +1,1 @@
+//! The relay: listeners, sessions, rooms' tasks, store writer, tokens, metrics.

@@ -1,0 +1,1 @@
+//! Where batches and snapshots are kept: one narrow trait, and the engines behind it.
