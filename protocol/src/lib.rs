@@ -1,1 +1,20 @@
 //! Frames, limits, error codes, and both ends' state machines, sans-I/O.
+//!
+//! Bytes and the current time go in; bytes, timers, records to store and events come out. Nothing here opens a socket,
+//! reads a clock, spawns a task or draws randomness that was not seeded by the caller, so that the relay, the browser,
+//! the load tester and a simulator all run the same code.
+//!
+//! - [`frame`]: every frame of the protocol, and its bytes.
+//! - [`wire`]: what surrounds frames on streams, messages and datagrams, and the check before anything is allocated.
+//! - [`code`]: the error codes that travel in `Close` and `Refused`.
+//! - [`limits`]: every bound of the protocol, by name.
+//! - [`record`]: what a room hands to the store for one accepted batch.
+
+pub mod code;
+pub mod frame;
+pub mod limits;
+pub mod record;
+pub mod wire;
+
+pub use code::Code;
+pub use frame::{Channel, Frame, Role};
