@@ -1,0 +1,7 @@
+//! What a machine may lack, and how it gets it.
+
+pub(crate) mod browser;
+pub(crate) mod node;
+pub(crate) mod wasm;
+
+mod debian;

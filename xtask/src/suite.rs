@@ -1,0 +1,113 @@
+//! The test suites. One that could not run has failed.
+
+pub(crate) mod browser;
+mod crash;
+mod simulation;
+mod unit;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+
+use crate::progress;
+
+/// A suite by name, in the order in which they run: what is quick to fail comes first.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Suite {
+    /// Formatting, lints, every crate's tests and examples, the client's types and tests
+    Unit,
+    /// Many replicas and one room on virtual time over a hostile network, from at least 1,000 seeds
+    Simulation,
+    /// Real relay processes killed at random moments under writers, checked against a ledger
+    Crash,
+    /// Chromium, Firefox and WebKitGTK against a real relay
+    Browser,
+}
+
+impl Suite {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Unit => "unit",
+            Self::Simulation => "simulation",
+            Self::Crash => "crash",
+            Self::Browser => "browser",
+        }
+    }
+
+    fn run(self, seed: Option<u64>) -> Result<()> {
+        match self {
+            Self::Unit => unit::run(),
+            Self::Simulation => simulation::run(seed),
+            Self::Crash => crash::run(),
+            Self::Browser => browser::run(),
+        }
+    }
+}
+
+struct Outcome {
+    suite: Suite,
+    took: Duration,
+    failure: Option<anyhow::Error>,
+}
+
+/// Runs the suites, all of them where none is named, each to its end whatever the others did.
+///
+/// # Errors
+///
+/// When one failed or could not run.
+pub(crate) fn run(suites: &[Suite], seed: Option<u64>) -> Result<()> {
+    let chosen: &[Suite] = if suites.is_empty() {
+        Suite::value_variants()
+    } else {
+        suites
+    };
+    if seed.is_some() && chosen != [Suite::Simulation] {
+        bail!("--seed goes with the suite simulation alone: cargo xtask test simulation --seed N");
+    }
+    let outcomes: Vec<Outcome> = chosen
+        .iter()
+        .map(|&suite| {
+            let started = Instant::now();
+            let result = progress::step(&format!("suite {}", suite.name()), || suite.run(seed));
+            let failure = result.err().inspect(|error| eprintln!("error: {error:#}"));
+            Outcome {
+                suite,
+                took: started.elapsed(),
+                failure,
+            }
+        })
+        .collect();
+    report(&outcomes)
+}
+
+fn report(outcomes: &[Outcome]) -> Result<()> {
+    println!();
+    for Outcome {
+        suite,
+        took,
+        failure,
+    } in outcomes
+    {
+        let word = if failure.is_some() {
+            "FAILED"
+        } else {
+            "passed"
+        };
+        println!("{word}  {:<10}  {}", suite.name(), progress::seconds(*took));
+    }
+    let failed: Vec<&str> = outcomes
+        .iter()
+        .filter(|outcome| outcome.failure.is_some())
+        .map(|outcome| outcome.suite.name())
+        .collect();
+    println!(
+        "suites: {} passed, {} failed",
+        outcomes.len() - failed.len(),
+        failed.len()
+    );
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! Real relay processes, killed at random moments under writers.
