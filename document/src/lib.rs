@@ -1,1 +1,42 @@
-//! The CRDT document: containers, batches, version vectors, snapshots. No I/O, no clock, no randomness.
+//! The CRDT document: containers, batches, version vectors, snapshots.
+//!
+//! No I/O, no clock, no randomness: bytes and times come in, bytes and changes come out. The same code runs in the
+//! relay, in native clients and, compiled to wasm, in a page.
+//!
+//! - [`ids`]: actors, dots, version vectors, hybrid times
+//! - [`batch`]: consecutive operations of one actor, their encoding and *the* check
+//! - [`Document`]: a whole replica's state; local edits, remote batches, snapshots
+//! - [`Snapshot`]: an encoded state or a difference between two; [`fold`] makes a new one
+//! - [`change`]: what an edit or a batch changed, for an editor to follow
+//!
+//! ```
+//! use inkwire_document::{Actor, Document, Position};
+//!
+//! let mut ours = Document::new();
+//! ours.set_actor(Actor(1), 1);
+//! ours.insert("body", Position::Scalar(0), "Hello")?;
+//!
+//! let mut theirs = Document::new();
+//! for batch in ours.take_batches() {
+//!     theirs.apply(&batch)?;
+//! }
+//! assert_eq!(theirs.text("body").to_string(), "Hello");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub mod batch;
+pub mod change;
+mod document;
+pub mod ids;
+pub mod limits;
+mod messagepack;
+pub mod snapshot;
+pub mod value;
+
+pub use batch::{Batch, BatchError, Checked, RootType};
+pub use change::{Change, Delta, Origin, TextDelta, Unit};
+pub use document::{Applied, ApplyError, Document, EditError, Position, TextRef};
+pub use ids::{Actor, Dot, HybridTime, VersionVector};
+pub use limits::Limits;
+pub use snapshot::{FoldError, MergeError, Snapshot, SnapshotError, fold};
+pub use value::Value;

@@ -1,0 +1,59 @@
+//! What an edit or a batch changed, for an editor to follow without comparing texts.
+
+use crate::value::Value;
+
+/// Where a change came from.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub enum Origin {
+    /// Made on this replica.
+    Local,
+    /// Came in a batch or a snapshot.
+    Remote,
+}
+
+/// What positions and lengths count.
+#[derive(Copy, Clone, Eq, PartialEq, Debug, Default)]
+pub enum Unit {
+    /// Unicode scalar values, as on the wire.
+    Scalar,
+    /// UTF-16 code units, as in a browser.
+    #[default]
+    Utf16,
+}
+
+/// One step of a text's change, from its start.
+#[derive(Clone, Eq, PartialEq, Debug)]
+pub enum TextDelta {
+    /// So many units stay.
+    Retain(usize),
+    /// This comes in.
+    Insert(String),
+    /// So many units go.
+    Delete(usize),
+}
+
+/// One root's change.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Change {
+    /// The root's name.
+    pub root: String,
+    /// Made here or elsewhere.
+    pub origin: Origin,
+    /// What changed.
+    pub delta: Delta,
+}
+
+/// What changed, by the root's type.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum Delta {
+    /// A text's steps, from its start, relative to the text after the change before this one.
+    Text(Vec<TextDelta>),
+    /// One key of a map.
+    Map {
+        /// The key.
+        key: String,
+        /// What it holds now; `None` when it was removed.
+        value: Option<Value>,
+    },
+}

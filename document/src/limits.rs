@@ -1,0 +1,33 @@
+//! What one batch may hold.
+
+/// Bounds that [`Batch::check`](crate::Batch::check) enforces; the same in relay and client, or they would not agree.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub struct Limits {
+    /// Bytes of a batch's encoded operations. 60 KiB: a frame is 64 KiB and carries a receipt beside them.
+    pub max_batch_bytes: usize,
+    /// Bytes of a root's name. 256, as a document's.
+    pub max_name_bytes: usize,
+    /// Bytes of a map's key. 256.
+    pub max_key_bytes: usize,
+    /// Bytes of an encoded map value. 32 KiB.
+    pub max_value_bytes: usize,
+    /// Actors that one batch may refer to. 1,024.
+    pub max_actors: usize,
+}
+
+impl Limits {
+    /// The limits that every relay and client of this version uses.
+    pub const STANDARD: Self = Self {
+        max_batch_bytes: 60 * 1024,
+        max_name_bytes: 256,
+        max_key_bytes: 256,
+        max_value_bytes: 32 * 1024,
+        max_actors: 1024,
+    };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::STANDARD
+    }
+}
