@@ -63,24 +63,13 @@ pub(crate) fn client() -> Result<()> {
     bindings(wasm)?;
     npm_packages("client packages", workspace::client())?;
     let client = workspace::client();
-    let inputs: Vec<PathBuf> = [
-        "ts",
-        "page",
-        "bindings",
-        "build.mjs",
-        "package-lock.json",
-        "tsconfig.json",
-    ]
-    .iter()
-    .map(|input| client.join(input))
-    .collect();
+    let inputs: Vec<PathBuf> = ["ts", "page", "bindings", "build.mjs", "package-lock.json", "tsconfig.json"]
+        .iter()
+        .map(|input| client.join(input))
+        .collect();
     let output = workspace::dist().join("client/inkwire.js");
-    Step {
-        name: "client and page",
-        inputs: &inputs,
-        output: &output,
-    }
-    .run(|| execute(npm(&client).args(["run", "build", "--silent"])))
+    Step { name: "client and page", inputs: &inputs, output: &output }
+        .run(|| execute(npm(&client).args(["run", "build", "--silent"])))
 }
 
 /// Builds the wasm core, as it is before bindings.
@@ -95,14 +84,7 @@ pub(crate) fn core() -> Result<PathBuf> {
     progress::step(&format!("wasm core, with {}", toolchain.describe()), || {
         execute(
             toolchain
-                .cargo(&[
-                    "build",
-                    "--package",
-                    "inkwire-client-wasm",
-                    "--lib",
-                    "--profile",
-                    "wasm",
-                ])
+                .cargo(&["build", "--package", "inkwire-client-wasm", "--lib", "--profile", "wasm"])
                 .arg("--target-dir")
                 .arg(&folder),
         )
@@ -112,28 +94,12 @@ pub(crate) fn core() -> Result<PathBuf> {
 
 /// Generates the JavaScript half of the wasm core, in the version that Cargo.lock has of `wasm-bindgen`.
 fn bindings(wasm: PathBuf) -> Result<()> {
-    let output = workspace::client().join("bindings");
-    let inputs = [
-        wasm.clone(),
-        workspace::root().join("xtask/src/bindings.rs"),
-        workspace::root().join("Cargo.lock"),
-    ];
-    Step {
-        name: "bindings",
-        inputs: &inputs,
-        output: &output,
-    }
-    .run(|| {
+    let output = workspace::client().join("pkg");
+    let inputs = [wasm.clone(), workspace::root().join("xtask/src/bindings.rs"), workspace::root().join("Cargo.lock")];
+    Step { name: "bindings", inputs: &inputs, output: &output }.run(|| {
         execute(
             cargo()
-                .args([
-                    "run",
-                    "--quiet",
-                    "--package",
-                    "inkwire-xtask",
-                    "--features",
-                    "bindings",
-                ])
+                .args(["run", "--quiet", "--package", "inkwire-xtask", "--features", "bindings"])
                 .args(["--bin", "inkwire-bindings", "--"])
                 .arg(&wasm)
                 .arg(&output),
@@ -147,19 +113,10 @@ fn bindings(wasm: PathBuf) -> Result<()> {
 ///
 /// npm's own.
 pub(crate) fn npm_packages(name: &str, folder: PathBuf) -> Result<()> {
-    let inputs = [
-        folder.join("package.json"),
-        folder.join("package-lock.json"),
-    ];
+    let inputs = [folder.join("package.json"), folder.join("package-lock.json")];
     let output = folder.join("node_modules");
-    Step {
-        name,
-        inputs: &inputs,
-        output: &output,
-    }
-    .run(|| {
-        execute(npm(&folder).args(["ci", "--loglevel=error"]))
-            .context("the npm packages could not be installed")
+    Step { name, inputs: &inputs, output: &output }.run(|| {
+        execute(npm(&folder).args(["ci", "--loglevel=error"])).context("the npm packages could not be installed")
     })
 }
 
@@ -170,24 +127,12 @@ pub(crate) fn npm_packages(name: &str, folder: PathBuf) -> Result<()> {
 /// cargo's own.
 pub(crate) fn binaries(profile: Profile) -> Result<Binaries> {
     let mut build = cargo();
-    build.args([
-        "build",
-        "--package",
-        "inkwire-relay",
-        "--package",
-        "inkwire-loadtest",
-        "--bins",
-    ]);
+    build.args(["build", "--package", "inkwire-relay", "--package", "inkwire-loadtest", "--bins"]);
     if profile == Profile::Release {
         build.arg("--release");
     }
-    progress::step(&format!("binaries ({})", profile.folder()), || {
-        execute(&mut build)
-    })?;
+    progress::step(&format!("binaries ({})", profile.folder()), || execute(&mut build))?;
     let folder = workspace::target().join(profile.folder());
     let binary = |name: &str| folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    Ok(Binaries {
-        relay: binary("inkwire"),
-        loadtest: binary("inkwire-loadtest"),
-    })
+    Ok(Binaries { relay: binary("inkwire"), loadtest: binary("inkwire-loadtest") })
 }

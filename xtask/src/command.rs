@@ -22,8 +22,7 @@ pub(crate) fn cargo() -> Command {
 /// npm, in the folder of a package. Its own chatter (funding, audits) is turned off.
 pub(crate) fn npm(folder: &Path) -> Command {
     let mut npm = Command::new("npm");
-    npm.current_dir(folder)
-        .args(["--no-fund", "--no-audit", "--no-update-notifier"]);
+    npm.current_dir(folder).args(["--no-fund", "--no-audit", "--no-update-notifier"]);
     npm
 }
 
@@ -33,10 +32,7 @@ pub(crate) fn npm(folder: &Path) -> Command {
 ///
 /// When it cannot be started or does not exit with 0; the message is the command line.
 pub(crate) fn execute(command: &mut Command) -> Result<()> {
-    let status = command
-        .stdin(Stdio::null())
-        .status()
-        .with_context(|| format!("cannot start `{}`", line(command)))?;
+    let status = command.stdin(Stdio::null()).status().with_context(|| format!("cannot start `{}`", line(command)))?;
     if !status.success() {
         bail!("`{}` ended with {status}", line(command));
     }
@@ -49,18 +45,10 @@ pub(crate) fn execute(command: &mut Command) -> Result<()> {
 ///
 /// When it cannot be started or does not exit with 0.
 pub(crate) fn capture(command: &mut Command) -> Result<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot start `{}`", line(command)))?;
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start `{}`", line(command)))?;
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "`{}` ended with {}: {}",
-            line(command),
-            output.status,
-            errors.trim()
-        );
+        bail!("`{}` ended with {}: {}", line(command), output.status, errors.trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
@@ -68,17 +56,11 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
 /// Where a program is on PATH.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(program))
-        .find(|candidate| candidate.is_file())
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
 }
 
 fn line(command: &Command) -> String {
-    let mut line = Path::new(command.get_program())
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let mut line = Path::new(command.get_program()).file_name().unwrap_or_default().to_string_lossy().into_owned();
     for argument in command.get_args() {
         line.push(' ');
         line.push_str(&argument.to_string_lossy());

@@ -30,12 +30,9 @@ impl Step<'_> {
     ///
     /// The work's own, or that of reading an input.
     pub(crate) fn run(&self, work: impl FnOnce() -> Result<()>) -> Result<()> {
-        let kept = workspace::target()
-            .join("xtask")
-            .join(self.name.replace(' ', "-"));
+        let kept = workspace::target().join("xtask").join(self.name.replace(' ', "-"));
         let now = self.fingerprint()?;
-        if self.output.exists() && std::fs::read_to_string(&kept).is_ok_and(|before| before == now)
-        {
+        if self.output.exists() && std::fs::read_to_string(&kept).is_ok_and(|before| before == now) {
             progress::skipped(self.name);
             return Ok(());
         }
@@ -56,8 +53,7 @@ impl Step<'_> {
 
 fn write(path: &Path, content: &str) -> Result<()> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }
     std::fs::write(path, content).with_context(|| format!("cannot write {}", path.display()))
 }
@@ -65,8 +61,7 @@ fn write(path: &Path, content: &str) -> Result<()> {
 fn add(hasher: &mut DefaultHasher, path: &Path) -> Result<()> {
     hasher.write(path.as_os_str().as_encoded_bytes());
     if path.is_dir() {
-        let entries =
-            std::fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let entries = std::fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
         let mut entries = entries
             .map(|entry| entry.map(|entry| entry.path()))
             .collect::<std::io::Result<Vec<_>>>()
@@ -77,8 +72,7 @@ fn add(hasher: &mut DefaultHasher, path: &Path) -> Result<()> {
             add(hasher, &entry)?;
         }
     } else if path.is_file() {
-        let content =
-            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let content = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         hasher.write_usize(content.len());
         hasher.write(&content);
     }

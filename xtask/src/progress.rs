@@ -53,6 +53,5 @@ fn say(mark: &str, text: &str) {
 
 fn coloured() -> &'static bool {
     static COLOURED: OnceLock<bool> = OnceLock::new();
-    COLOURED
-        .get_or_init(|| std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+    COLOURED.get_or_init(|| std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
 }

@@ -57,11 +57,7 @@ struct Outcome {
 ///
 /// When one failed or could not run.
 pub(crate) fn run(suites: &[Suite], seed: Option<u64>) -> Result<()> {
-    let chosen: &[Suite] = if suites.is_empty() {
-        Suite::value_variants()
-    } else {
-        suites
-    };
+    let chosen: &[Suite] = if suites.is_empty() { Suite::value_variants() } else { suites };
     if seed.is_some() && chosen != [Suite::Simulation] {
         bail!("--seed goes with the suite simulation alone: cargo xtask test simulation --seed N");
     }
@@ -71,11 +67,7 @@ pub(crate) fn run(suites: &[Suite], seed: Option<u64>) -> Result<()> {
             let started = Instant::now();
             let result = progress::step(&format!("suite {}", suite.name()), || suite.run(seed));
             let failure = result.err().inspect(|error| eprintln!("error: {error:#}"));
-            Outcome {
-                suite,
-                took: started.elapsed(),
-                failure,
-            }
+            Outcome { suite, took: started.elapsed(), failure }
         })
         .collect();
     report(&outcomes)
@@ -83,29 +75,13 @@ pub(crate) fn run(suites: &[Suite], seed: Option<u64>) -> Result<()> {
 
 fn report(outcomes: &[Outcome]) -> Result<()> {
     println!();
-    for Outcome {
-        suite,
-        took,
-        failure,
-    } in outcomes
-    {
-        let word = if failure.is_some() {
-            "FAILED"
-        } else {
-            "passed"
-        };
+    for Outcome { suite, took, failure } in outcomes {
+        let word = if failure.is_some() { "FAILED" } else { "passed" };
         println!("{word}  {:<10}  {}", suite.name(), progress::seconds(*took));
     }
-    let failed: Vec<&str> = outcomes
-        .iter()
-        .filter(|outcome| outcome.failure.is_some())
-        .map(|outcome| outcome.suite.name())
-        .collect();
-    println!(
-        "suites: {} passed, {} failed",
-        outcomes.len() - failed.len(),
-        failed.len()
-    );
+    let failed: Vec<&str> =
+        outcomes.iter().filter(|outcome| outcome.failure.is_some()).map(|outcome| outcome.suite.name()).collect();
+    println!("suites: {} passed, {} failed", outcomes.len() - failed.len(), failed.len());
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
     }

@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// The workspace's root: this crate lies directly in it.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .map_or_else(PathBuf::new, Path::to_path_buf)
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
 /// Where cargo puts what it builds.
@@ -36,7 +34,6 @@ pub(crate) fn e2e() -> PathBuf {
 ///
 /// Made absolute, since the programs that read it start in folders of their own.
 pub(crate) fn traces() -> Option<PathBuf> {
-    let named =
-        PathBuf::from(std::env::var_os("INKWIRE_TRACES").filter(|value| !value.is_empty())?);
+    let named = PathBuf::from(std::env::var_os("INKWIRE_TRACES").filter(|value| !value.is_empty())?);
     Some(std::path::absolute(&named).unwrap_or(named))
 }

@@ -30,11 +30,7 @@ pub(crate) struct Browsers {
 pub(crate) fn require() -> Result<Browsers> {
     Ok(Browsers {
         chromium: chromium()?,
-        firefox: program(
-            "INKWIRE_FIREFOX",
-            &["firefox-esr", "firefox"],
-            &["firefox-esr"],
-        )?,
+        firefox: program("INKWIRE_FIREFOX", &["firefox-esr", "firefox"], &["firefox-esr"])?,
         webkit_driver: {
             // WebKitGTK has no headless mode.
             program("", &["xvfb-run"], &["xvfb", "xauth"])?;
@@ -51,16 +47,7 @@ pub(crate) fn require() -> Result<Browsers> {
 /// One line that says what to install.
 pub(crate) fn chromium() -> Result<PathBuf> {
     let packages: Vec<&str> = ["chromium"].into_iter().chain(FONTS).collect();
-    program(
-        "INKWIRE_CHROMIUM",
-        &[
-            "chromium",
-            "chromium-browser",
-            "google-chrome",
-            "google-chrome-stable",
-        ],
-        &packages,
-    )
+    program("INKWIRE_CHROMIUM", &["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"], &packages)
 }
 
 /// The first of `names` on PATH, unless the environment names another; on a Debian its `packages` are installed first.
@@ -75,13 +62,7 @@ fn program(variable: &str, names: &[&str], packages: &[&str]) -> Result<PathBuf>
     if debian::is_here() {
         debian::install(packages).with_context(|| format!("{} is needed", names[0]))?;
     }
-    found().with_context(|| {
-        format!(
-            "{} is needed: install it (Debian's packages: {})",
-            names[0],
-            packages.join(" ")
-        )
-    })
+    found().with_context(|| format!("{} is needed: install it (Debian's packages: {})", names[0], packages.join(" ")))
 }
 
 /// `MiniBrowser` lies outside PATH, in a folder that carries the version of the library's interface.
@@ -96,10 +77,7 @@ fn mini_browser() -> Result<PathBuf> {
 
 fn below(folder: &Path, depth: u32) -> Option<PathBuf> {
     let entries = std::fs::read_dir(folder).ok()?;
-    let folders = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.is_dir());
+    let folders = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
     folders.into_iter().find_map(|path| {
         let name = path.file_name()?.to_string_lossy().into_owned();
         let browser = path.join("MiniBrowser");

@@ -18,29 +18,16 @@ pub(super) fn is_here() -> bool {
 ///
 /// When one is missing and cannot be installed: with the one line that a person with the rights can run.
 pub(super) fn install(packages: &[&str]) -> Result<()> {
-    let missing: Vec<&str> = packages
-        .iter()
-        .copied()
-        .filter(|package| !installed(package))
-        .collect();
+    let missing: Vec<&str> = packages.iter().copied().filter(|package| !installed(package)).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let by_hand = format!(
-        "sudo apt-get install --no-install-recommends {}",
-        missing.join(" ")
-    );
+    let by_hand = format!("sudo apt-get install --no-install-recommends {}", missing.join(" "));
     if !root() {
         bail!("missing; install with: {by_hand}");
     }
     progress::step(&format!("apt-get install {}", missing.join(" ")), || {
-        let install = || {
-            execute(
-                apt("install")
-                    .args(["--yes", "--no-install-recommends"])
-                    .args(&missing),
-            )
-        };
+        let install = || execute(apt("install").args(["--yes", "--no-install-recommends"]).args(&missing));
         // The lists of a fresh machine or image are absent or old.
         install().or_else(|_| execute(&mut apt("update")).and_then(|()| install()))
     })
@@ -49,8 +36,7 @@ pub(super) fn install(packages: &[&str]) -> Result<()> {
 
 fn apt(action: &str) -> Command {
     let mut apt = Command::new("apt-get");
-    apt.args(["-qq", "-o", "Dpkg::Use-Pty=0", action])
-        .env("DEBIAN_FRONTEND", "noninteractive");
+    apt.args(["-qq", "-o", "Dpkg::Use-Pty=0", action]).env("DEBIAN_FRONTEND", "noninteractive");
     apt
 }
 

@@ -15,16 +15,10 @@ const OLDEST: u32 = 20;
 ///
 /// One line that says what to install.
 pub(crate) fn require() -> Result<()> {
-    let hint = || {
-        format!("Node.js {OLDEST} or newer with npm is needed: install it from https://nodejs.org")
-    };
+    let hint = || format!("Node.js {OLDEST} or newer with npm is needed: install it from https://nodejs.org");
     let version = capture(command("node").arg("--version")).with_context(hint)?;
     capture(command("npm").arg("--version")).with_context(hint)?;
-    let major = version
-        .trim_start_matches('v')
-        .split('.')
-        .next()
-        .and_then(|major| major.parse::<u32>().ok());
+    let major = version.trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
     if major.is_none_or(|major| major < OLDEST) {
         bail!("{} (found {version})", hint());
     }

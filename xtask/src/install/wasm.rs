@@ -74,9 +74,7 @@ impl Toolchain {
             }
             Self::Debian { linker } => {
                 let mut cargo = command(DEBIAN_CARGO);
-                cargo
-                    .args(arguments)
-                    .args(["--target", TARGET, "-Zbuild-std=std,panic_abort"]);
+                cargo.args(arguments).args(["--target", TARGET, "-Zbuild-std=std,panic_abort"]);
                 // What the cargo that started us says of itself must not reach another one.
                 for inherited in ["CARGO", "RUSTUP_TOOLCHAIN", "RUSTC_WRAPPER", "RUSTDOC"] {
                     cargo.env_remove(inherited);
@@ -114,9 +112,7 @@ fn has_target() -> bool {
         .ok()
         .and_then(|folder| std::fs::read_dir(folder).ok())
         .is_some_and(|entries| {
-            entries
-                .flatten()
-                .any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
+            entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libcore-"))
         })
 }
 
@@ -132,13 +128,7 @@ fn debian() -> Result<PathBuf> {
 fn linker() -> Result<PathBuf> {
     let bundled = capture(command("rustc").args(["--print", "target-libdir"]))
         .ok()
-        .and_then(|folder| {
-            PathBuf::from(folder)
-                .parent()
-                .map(|host| host.join("bin/rust-lld"))
-        })
+        .and_then(|folder| PathBuf::from(folder).parent().map(|host| host.join("bin/rust-lld")))
         .filter(|linker| linker.is_file());
-    bundled
-        .or_else(|| find("wasm-ld"))
-        .context("no linker for wasm: install Debian's package lld")
+    bundled.or_else(|| find("wasm-ld")).context("no linker for wasm: install Debian's package lld")
 }

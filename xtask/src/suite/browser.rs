@@ -19,12 +19,7 @@ pub(super) fn run() -> Result<()> {
     for file in test_files()? {
         test.arg(file);
     }
-    let Browsers {
-        chromium,
-        firefox,
-        webkit_driver,
-        webkit_browser,
-    } = browsers;
+    let Browsers { chromium, firefox, webkit_driver, webkit_browser } = browsers;
     test.env("INKWIRE_CHROMIUM", chromium)
         .env("INKWIRE_FIREFOX", firefox)
         .env("INKWIRE_WEBKIT_DRIVER", webkit_driver)
@@ -46,10 +41,7 @@ pub(crate) fn node(binaries: &Binaries) -> Command {
 }
 
 fn test_files() -> Result<Vec<std::path::PathBuf>> {
-    let mut files: Vec<_> = std::fs::read_dir(workspace::e2e())?
-        .flatten()
-        .map(|entry| entry.path())
-        .collect();
+    let mut files: Vec<_> = std::fs::read_dir(workspace::e2e())?.flatten().map(|entry| entry.path()).collect();
     files.retain(|path| path.to_string_lossy().ends_with(".test.mjs"));
     files.sort();
     Ok(files)

@@ -9,15 +9,7 @@ pub(super) fn run() -> Result<()> {
     let binaries = build::binaries(Profile::Debug)?;
     execute(
         cargo()
-            .args([
-                "test",
-                "--package",
-                "inkwire-xtask",
-                "--test",
-                "crash",
-                "--",
-                "--nocapture",
-            ])
+            .args(["test", "--package", "inkwire-xtask", "--test", "crash", "--", "--nocapture"])
             .env("INKWIRE_BIN", &binaries.relay),
     )
 }
