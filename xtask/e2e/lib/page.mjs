@@ -1,0 +1,148 @@
+// What runs inside a page, through the client's public interface only. Each function is sent as source, so it refers to
+// nothing but its arguments and `session`, the page's global that `open` leaves.
+//
+// No page here has a module of its own: it is any small page of the relay's origin.
+
+/** Connects, opens the document, and says over which transport and after how many milliseconds. */
+export async function open({ document, transport, role = "editor", subject }) {
+  const { connect, ReadOnly, OutboxFull } = await import(`${location.origin}/client/inkwire.js`)
+  const token = async () => {
+    const body = JSON.stringify({ document, role, ...(subject && { subject }) })
+    const answer = await fetch("/dev/token", { method: "POST", headers: { "content-type": "application/json" }, body })
+    if (!answer.ok) throw new Error(`/dev/token: ${answer.status} ${await answer.text()}`)
+    return answer.text()
+  }
+  const started = performance.now()
+  const client = await connect({ url: location.origin, token, transport })
+  const millis = performance.now() - started
+  const doc = client.open(document)
+  await doc.synced
+  const pause = new MessageChannel()
+  globalThis.session = {
+    client,
+    doc,
+    body: doc.text("body"),
+    errors: { ReadOnly, OutboxFull },
+    // A whole turn of the event loop, in which what came in is handled; setTimeout would take 4 ms.
+    turn: () => new Promise(resolve => {
+      pause.port1.onmessage = resolve
+      pause.port2.postMessage(null)
+    }),
+  }
+  return { transport: doc.status.transport, millis }
+}
+
+/** Types edits one by one, one batch each, letting the page breathe in between. */
+export async function type(edits) {
+  const { doc, body, errors, turn } = session
+  let done = 0
+  for (const [position, deleted, inserted] of edits) {
+    for (;;) {
+      try {
+        if (deleted) body.delete(position, deleted)
+        if (inserted) body.insert(position, inserted)
+        break
+      } catch (error) {
+        if (!(error instanceof errors.OutboxFull)) throw error
+        await doc.durable()
+      }
+    }
+    // The edit goes out at the end of its task.
+    await null
+    if (++done % 32 === 0) await turn()
+  }
+}
+
+/** Inserts `count` characters of `alphabet` at positions that follow from the seed, among what others type. */
+export async function typeAnywhere({ seed, count, alphabet, deletions = false }) {
+  const { body, turn } = session
+  let state = seed
+  const random = bound => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+    return Math.floor((state / 2 ** 32) * bound)
+  }
+  let typed = ""
+  for (let i = 0; i < count; i++) {
+    const character = alphabet[random(alphabet.length)]
+    body.insert(random(body.length + 1), character)
+    typed += character
+    if (deletions && i % 3 === 2) body.delete(random(body.length), 1)
+    if (i % 4 === 0) await turn()
+  }
+  return typed
+}
+
+/** Everything edited here is durable. */
+export async function durable() {
+  await session.doc.durable()
+  const { local, sent } = session.doc.status
+  return { local, sent }
+}
+
+export function text() {
+  return session.body.toString()
+}
+
+export function status() {
+  const { connection, transport, local, sent, durable } = session.doc.status
+  return { connection, transport, local, sent, durable }
+}
+
+/** Waits until the text is as expected; gives it as it is then, or as it is when time is up. */
+export async function textWhen({ expected, millis }) {
+  const { body } = session
+  const arrived = () => body.length === expected.length && body.toString() === expected
+  await new Promise(resolve => {
+    const timer = setTimeout(finish, millis)
+    const stop = body.observe(() => arrived() && finish())
+    function finish() {
+      clearTimeout(timer)
+      stop()
+      resolve()
+    }
+    if (arrived()) finish()
+  })
+  return body.toString()
+}
+
+/** Waits until the session's connection is as named. */
+export async function connectionWhen({ connection, millis }) {
+  const { status } = session.doc
+  await new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`still ${status.connection} after ${millis} ms`)), millis)
+    const stop = status.observe(() => status.connection === connection && finish())
+    function finish() {
+      clearTimeout(timer)
+      stop()
+      resolve()
+    }
+    if (status.connection === connection) finish()
+  })
+}
+
+/** What an edit throws, or null. */
+export function refusedEdit() {
+  const { body, errors } = session
+  try {
+    body.insert(0, "not allowed")
+  } catch (error) {
+    return { readOnly: error instanceof errors.ReadOnly, name: error.name, code: error.code }
+  }
+  return null
+}
+
+/** Waits until the text is as long as expected; gives its length as it is then, or as it is when time is up. */
+export async function lengthWhen({ length, millis }) {
+  const { body } = session
+  await new Promise(resolve => {
+    const timer = setTimeout(finish, millis)
+    const stop = body.observe(() => body.length === length && finish())
+    function finish() {
+      clearTimeout(timer)
+      stop()
+      resolve()
+    }
+    if (body.length === length) finish()
+  })
+  return body.length
+}
