@@ -9,12 +9,22 @@
 //! - [`code`]: the error codes that travel in `Close` and `Refused`.
 //! - [`limits`]: every bound of the protocol, by name.
 //! - [`record`]: what a room hands to the store for one accepted batch.
+//! - [`random`]: the seeded generator that both ends draw from.
+//! - [`receipt`]: the proof that a relay had accepted a batch, for whoever offers it again.
+//! - [`session`]: the relay's half of the control lane.
+//! - [`room`]: the relay's half of a document: members, tail, acknowledgements, presence.
 
+mod clock;
 pub mod code;
 pub mod frame;
 pub mod limits;
+pub mod random;
+pub mod receipt;
 pub mod record;
+pub mod room;
+pub mod session;
 pub mod wire;
 
+pub use clock::Clock;
 pub use code::Code;
 pub use frame::{Channel, Frame, Role};

@@ -1,0 +1,182 @@
+//! Receipts: the relay's MAC over a batch, with which whoever has seen the batch can offer it again.
+//!
+//! A batch is fanned out before it is durable. If the relay then loses it, a reader gives it back in an `Offer`, and the
+//! receipt proves that the relay had accepted exactly these bytes from this subject, whoever brings them.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use inkwire_document::Batch;
+
+use crate::limits::MAX_SUBJECT_BYTES;
+use crate::record::Digest;
+
+const MAC_BYTES: usize = 16;
+const HEADER_BYTES: usize = 4 + MAC_BYTES;
+
+/// The keys that receipts are made and checked with. One makes new ones; older ones are accepted for as long as the shell
+/// keeps them here.
+#[derive(Clone)]
+pub struct ReceiptKeys {
+    current: (u32, [u8; 32]),
+    previous: Vec<(u32, [u8; 32])>,
+}
+
+impl ReceiptKeys {
+    /// Keys of which `key`, known as `id`, makes new receipts.
+    pub fn new(id: u32, key: [u8; 32]) -> Self {
+        Self { current: (id, key), previous: Vec::new() }
+    }
+
+    /// Accepts receipts of an older key too.
+    pub fn with_previous(mut self, id: u32, key: [u8; 32]) -> Self {
+        self.previous.push((id, key));
+        self
+    }
+
+    fn key(&self, id: u32) -> Option<&[u8; 32]> {
+        std::iter::once(&self.current).chain(&self.previous).find(|(known, _)| *known == id).map(|(_, key)| key)
+    }
+}
+
+impl std::fmt::Debug for ReceiptKeys {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "ReceiptKeys(current {}, {} older)", self.current.0, self.previous.len())
+    }
+}
+
+/// The document that receipts speak of: a receipt of one document or incarnation is worth nothing in another.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    /// The document's name.
+    pub document: &'a str,
+    /// The document's incarnation.
+    pub incarnation: u64,
+}
+
+/// Why a receipt proves nothing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReceiptError {
+    /// Too short or too long, or its subject is not UTF-8.
+    #[error(
+        "a receipt of {length} bytes is malformed; it has {HEADER_BYTES} bytes and a subject of at most {MAX_SUBJECT_BYTES}"
+    )]
+    Malformed {
+        /// The receipt's length in bytes.
+        length: usize,
+    },
+    /// Made with a key that the relay does not accept, or no longer.
+    #[error("the receipt's key {id} is not known here")]
+    UnknownKey {
+        /// The key's id.
+        id: u32,
+    },
+    /// Not the MAC of this batch in this document.
+    #[error("the receipt is not of this batch")]
+    Mismatch,
+}
+
+/// Makes the receipt of `batch`: key id (4 bytes, big-endian), MAC (16 bytes), then the subject.
+pub fn issue(keys: &ReceiptKeys, scope: Scope<'_>, batch: &Batch, digest: &Digest, subject: &str) -> Bytes {
+    let (id, key) = &keys.current;
+    let mut receipt = BytesMut::with_capacity(HEADER_BYTES + subject.len());
+    receipt.put_u32(*id);
+    receipt.put_slice(&mac(key, scope, batch, digest, subject));
+    receipt.put_slice(subject.as_bytes());
+    receipt.freeze()
+}
+
+/// Checks that `receipt` was made for `batch`, and returns the subject that wrote the batch.
+///
+/// # Errors
+/// See [`ReceiptError`].
+pub fn verify(
+    keys: &ReceiptKeys,
+    scope: Scope<'_>,
+    batch: &Batch,
+    digest: &Digest,
+    receipt: &[u8],
+) -> Result<Arc<str>, ReceiptError> {
+    let malformed = ReceiptError::Malformed { length: receipt.len() };
+    if receipt.len() < HEADER_BYTES || receipt.len() > HEADER_BYTES + MAX_SUBJECT_BYTES {
+        return Err(malformed);
+    }
+    let (header, subject) = receipt.split_at(HEADER_BYTES);
+    let (id, found) = header.split_at(4);
+    let id = id.iter().fold(0, |value, byte| value << 8 | u32::from(*byte));
+    let subject = std::str::from_utf8(subject).map_err(|_| malformed)?;
+    let key = keys.key(id).ok_or(ReceiptError::UnknownKey { id })?;
+    let expected = mac(key, scope, batch, digest, subject);
+    // Every byte is looked at, so that the time taken says nothing about where a forgery went wrong.
+    let difference = expected.iter().zip(found).fold(0, |all, (left, right)| all | (left ^ right));
+    if difference == 0 { Ok(subject.into()) } else { Err(ReceiptError::Mismatch) }
+}
+
+fn mac(key: &[u8; 32], scope: Scope<'_>, batch: &Batch, digest: &Digest, subject: &str) -> [u8; MAC_BYTES] {
+    // Every variable part has its length before it, so that no two inputs are the same bytes.
+    let mut hasher = blake3::Hasher::new_keyed(key);
+    hasher.update(&(scope.document.len() as u32).to_be_bytes());
+    hasher.update(scope.document.as_bytes());
+    let mut numbers = [0; 32];
+    numbers[..8].copy_from_slice(&scope.incarnation.to_be_bytes());
+    numbers[8..16].copy_from_slice(&batch.actor.0.to_be_bytes());
+    numbers[16..24].copy_from_slice(&batch.first.to_be_bytes());
+    numbers[24..28].copy_from_slice(&batch.count.to_be_bytes());
+    numbers[28..].copy_from_slice(&(subject.len() as u32).to_be_bytes());
+    hasher.update(&numbers);
+    hasher.update(subject.as_bytes());
+    hasher.update(&digest.0);
+    let mut mac = [0; MAC_BYTES];
+    mac.copy_from_slice(&hasher.finalize().as_bytes()[..MAC_BYTES]);
+    mac
+}
+
+#[cfg(test)]
+mod tests {
+    use inkwire_document::Actor;
+
+    use super::*;
+
+    fn batch() -> Batch {
+        Batch { actor: Actor(7), first: 3, count: 2, operations: Bytes::from_static(b"operations") }
+    }
+
+    const SCOPE: Scope<'static> = Scope { document: "acme/plan", incarnation: 0 };
+
+    #[test]
+    fn a_receipt_proves_its_batch_and_nothing_else() {
+        let keys = ReceiptKeys::new(1, [1; 32]);
+        let digest = Digest::of(&batch().operations);
+        let receipt = issue(&keys, SCOPE, &batch(), &digest, "alice");
+        let check =
+            |scope, batch: Batch, receipt: &[u8]| verify(&keys, scope, &batch, &Digest::of(&batch.operations), receipt);
+        assert_eq!(check(SCOPE, batch(), &receipt).as_deref(), Ok("alice"));
+
+        let mismatch = Err(ReceiptError::Mismatch);
+        assert_eq!(check(Scope { incarnation: 1, ..SCOPE }, batch(), &receipt), mismatch);
+        assert_eq!(check(Scope { document: "acme/plans", ..SCOPE }, batch(), &receipt), mismatch);
+        assert_eq!(check(SCOPE, Batch { actor: Actor(8), ..batch() }, &receipt), mismatch);
+        assert_eq!(check(SCOPE, Batch { first: 4, ..batch() }, &receipt), mismatch);
+        assert_eq!(check(SCOPE, Batch { count: 3, ..batch() }, &receipt), mismatch);
+        assert_eq!(check(SCOPE, Batch { operations: Bytes::from_static(b"other"), ..batch() }, &receipt), mismatch);
+        for at in 4..receipt.len() {
+            let mut forged = receipt.to_vec();
+            forged[at] ^= 1;
+            assert_eq!(check(SCOPE, batch(), &forged), mismatch, "byte {at}");
+        }
+        for length in 0..receipt.len() {
+            assert!(check(SCOPE, batch(), &receipt[..length]).is_err(), "length {length}");
+        }
+    }
+
+    #[test]
+    fn an_older_key_is_accepted_while_it_is_kept() {
+        let digest = Digest::of(&batch().operations);
+        let old = issue(&ReceiptKeys::new(1, [1; 32]), SCOPE, &batch(), &digest, "alice");
+        let rotated = ReceiptKeys::new(2, [2; 32]);
+        assert_eq!(verify(&rotated, SCOPE, &batch(), &digest, &old), Err(ReceiptError::UnknownKey { id: 1 }));
+        let kept = rotated.with_previous(1, [1; 32]);
+        assert_eq!(verify(&kept, SCOPE, &batch(), &digest, &old).as_deref(), Ok("alice"));
+    }
+}

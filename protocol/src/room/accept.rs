@@ -1,0 +1,341 @@
+//! What decides whether a batch becomes part of the document, and what happens when it does.
+
+use bytes::Bytes;
+use inkwire_document::{Actor, Batch, BatchError, Checked};
+
+use super::member::Upload;
+use super::tail::{ENTRY_OVERHEAD, Kind};
+use super::{Clock, MemberId, Place, Reason, Room};
+use crate::record::{Digest, LogRecord};
+use crate::{Code, Frame, frame, receipt};
+
+use std::sync::Arc;
+
+/// How many refused actors a lane may have: each costs a new lease.
+const MAX_RETIRED: usize = 64;
+
+/// An offered batch that refers to what is not here yet.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    batch: Batch,
+    subject: Arc<str>,
+    digest: Digest,
+    pub(super) origin: MemberId,
+    /// The counter of the actor that must be held first.
+    needs: (Actor, u64),
+}
+
+impl Waiting {
+    pub(super) fn cost(&self) -> usize {
+        self.batch.operations.len() + ENTRY_OVERHEAD
+    }
+}
+
+/// What is to be done with a batch that is not new, not next or not allowed.
+enum Obstacle {
+    /// It is held already.
+    Duplicate,
+    /// An earlier one of its actor, or what it refers to, is not held: this counter of that actor.
+    Early((Actor, u64), Reason),
+    /// It can never be taken.
+    Refused(Reason),
+}
+
+impl Room {
+    /// A batch of the member's own.
+    pub(super) fn receive_batch(&mut self, clock: Clock, id: MemberId, batch: Batch) -> Result<(), Reason> {
+        let Some(member) = self.members.get_mut(&id) else { return Ok(()) };
+        let actor = batch.actor;
+        if member.retired.contains(&actor) {
+            return Ok(());
+        }
+        let jumped = member.uploads.get(&actor).is_some_and(|upload| batch.first > upload.next);
+        if jumped {
+            let next = member.uploads[&actor].next;
+            let text = format!("counter {} of actor {actor} after {} in one stream", batch.first, next - 1);
+            return Err((Code::CounterGap, text));
+        }
+        if !member.role.may_write() {
+            return self.retire(id, &batch, (Code::ReadOnly, "a viewer may not write".into()));
+        }
+        let state = self.actors.get(actor);
+        let own = member.lease == Some(actor);
+        if !own {
+            // What is held already may be sent again under an older lease; anything else needs this one.
+            let theirs =
+                state.and_then(|state| state.subject.as_ref()).is_some_and(|subject| *subject == member.subject);
+            let held = state.is_some_and(|state| batch.last() <= state.held);
+            if theirs && held {
+                return Ok(());
+            }
+            let reason = if theirs {
+                (Code::ActorReused, format!("actor {actor} is held by a newer session"))
+            } else {
+                (Code::ForeignActor, format!("actor {actor} is not this session's"))
+            };
+            return self.retire(id, &batch, reason);
+        }
+        let upload = member.uploads.entry(actor).or_insert(Upload { next: 1, asked: None });
+        upload.next = batch.last().saturating_add(1);
+        let digest = Digest::of(&batch.operations);
+        let subject = member.subject.clone();
+        match self.examine(clock, &batch, &digest, &subject) {
+            Ok(checked) => {
+                let waiting = self.durability.bytes();
+                if waiting > 0 && waiting + batch.operations.len() + ENTRY_OVERHEAD > self.config.undurable_bytes {
+                    self.durability.starve(id, actor);
+                    return Ok(());
+                }
+                if let Some(upload) = self.members.get_mut(&id).and_then(|member| member.uploads.get_mut(&actor)) {
+                    upload.asked = None;
+                }
+                self.accept(clock, Some(id), batch, digest, subject, &checked);
+                self.acknowledge(id);
+                self.retry_waiting(clock);
+                Ok(())
+            }
+            Err(Obstacle::Duplicate) => {
+                self.acknowledge(id);
+                Ok(())
+            }
+            Err(Obstacle::Early(_, (Code::CounterGap, _))) => {
+                self.ask_again(id, actor);
+                Ok(())
+            }
+            Err(Obstacle::Early(_, reason) | Obstacle::Refused(reason)) => self.retire(id, &batch, reason),
+        }
+    }
+
+    /// A batch that the member has seen, with its receipt.
+    pub(super) fn receive_offer(&mut self, clock: Clock, id: MemberId, offer: frame::Offer) -> Result<(), Reason> {
+        if self.config.sabotage().ignore_offers {
+            return Ok(());
+        }
+        let (batch, receipt) = offer.into_parts();
+        let digest = Digest::of(&batch.operations);
+        let subject = match receipt::verify(&self.keys, self.scope(), &batch, &digest, &receipt) {
+            Ok(subject) => subject,
+            Err(error) => return self.refuse(id, &batch, (Code::BadReceipt, error.to_string())),
+        };
+        let needs = (batch.actor, 0);
+        self.place_offer(clock, Waiting { batch, subject, digest, origin: id, needs })?;
+        self.retry_waiting(clock);
+        Ok(())
+    }
+
+    fn place_offer(&mut self, clock: Clock, mut offer: Waiting) -> Result<(), Reason> {
+        match self.examine(clock, &offer.batch, &offer.digest, &offer.subject) {
+            Ok(checked) => {
+                // The receipt proves that this was accepted once, within the bound. So offers have as much again, and beyond it
+                // the one who offers comes back later.
+                if self.durability.bytes() + offer.cost() > 2 * self.config.undurable_bytes {
+                    let limit = 2 * self.config.undurable_bytes;
+                    return Err((Code::Overloaded, format!("{limit} bytes wait to be stored")));
+                }
+                let Waiting { batch, subject, digest, origin, .. } = offer;
+                self.accept(clock, Some(origin), batch, digest, subject, &checked);
+                Ok(())
+            }
+            Err(Obstacle::Duplicate) => Ok(()),
+            Err(Obstacle::Early(needs, reason)) => {
+                // It comes from one who held what it refers to: that is still on its way, perhaps from its own author.
+                if self.waiting_bytes + offer.cost() > self.config.waiting_bytes {
+                    return self.refuse(offer.origin, &offer.batch, reason);
+                }
+                let known = |other: &Waiting| other.batch == offer.batch && other.subject == offer.subject;
+                if !self.waiting.iter().any(known) {
+                    offer.needs = needs;
+                    self.waiting_bytes += offer.cost();
+                    self.waiting.push_back(offer);
+                }
+                Ok(())
+            }
+            Err(Obstacle::Refused(reason)) => self.refuse(offer.origin, &offer.batch, reason),
+        }
+    }
+
+    /// Tries again what waited for what has come meanwhile.
+    fn retry_waiting(&mut self, clock: Clock) {
+        // Each round takes one out that may go in now; what it brings may be what another waits for.
+        while let Some(index) = self.waiting.iter().position(|offer| self.actors.held(offer.needs.0) >= offer.needs.1) {
+            let Some(offer) = self.waiting.remove(index) else { return };
+            self.waiting_bytes -= offer.cost();
+            // An error here would be that of a lane which is not the one that is read now: the offer is dropped, and made again
+            // when its member comes back.
+            let _full = self.place_offer(clock, offer);
+        }
+    }
+
+    /// The one place that says what may become part of the document.
+    fn examine(&self, clock: Clock, batch: &Batch, digest: &Digest, subject: &Arc<str>) -> Result<Checked, Obstacle> {
+        let refused = |code: Code, text: String| Err(Obstacle::Refused((code, text)));
+        let (actor, state) = (batch.actor, self.actors.get(batch.actor));
+        let held = state.map_or(0, |state| state.held);
+        if let Some(owner) = state.and_then(|state| state.subject.as_ref())
+            && owner != subject
+        {
+            return refused(Code::ForeignActor, format!("actor {actor} belongs to another subject"));
+        }
+        if batch.count > 0 && batch.first > 0 && batch.first <= held {
+            if batch.last() > held {
+                return refused(
+                    Code::ActorReused,
+                    format!("counters {} to {} of actor {actor}, of which {held} were held", batch.first, batch.last()),
+                );
+            }
+            return match self.body_of(batch) {
+                Some(known) if known != digest => {
+                    refused(Code::ActorReused, format!("counter {} of actor {actor} was other operations", batch.first))
+                }
+                _ => Err(Obstacle::Duplicate),
+            };
+        }
+        let checked = match batch.check(&self.config.limits) {
+            Ok(checked) => checked,
+            Err(error @ BatchError::TooLarge { .. }) => return refused(Code::BatchTooLarge, error.to_string()),
+            Err(error) => return refused(Code::BadBatch, error.to_string()),
+        };
+        if batch.first > held + 1 {
+            let text = format!("counter {} of actor {actor} after {held}", batch.first);
+            return Err(Obstacle::Early((actor, batch.first - 1), (Code::CounterGap, text)));
+        }
+        for (other, counter) in &checked.references {
+            let there = self.actors.held(*other);
+            if there < *counter && *other != actor {
+                let text = format!("it refers to counter {counter} of actor {other}, of which {there} are held");
+                return Err(Obstacle::Early((*other, *counter), (Code::MissingDependency, text)));
+            }
+        }
+        if let Some(time) = checked.latest_time {
+            let limit = clock
+                .unix_millis
+                .max(self.latest_time.millis())
+                .saturating_add(self.config.clock_ahead.as_millis() as u64);
+            if time.millis() > limit {
+                let text = format!("time {} ms is ahead of the limit {limit} ms", time.millis());
+                return refused(Code::ClockAhead, text);
+            }
+        }
+        Ok(checked)
+    }
+
+    /// The digest of the batch that starts where `batch` does, if it is still in the tail.
+    fn body_of(&self, batch: &Batch) -> Option<&Digest> {
+        // Duplicates are of what came last, so the search goes backwards; it is short, and only duplicates pay for it.
+        self.tail.range(self.tail.front(), self.tail.end()).rev().find_map(|entry| match &entry.kind {
+            Kind::Batch { record, .. } if record.batch.actor == batch.actor && record.batch.first == batch.first => {
+                Some(&record.digest)
+            }
+            _ => None,
+        })
+    }
+
+    /// The hot path: receipt, one encoding, one append.
+    fn accept(
+        &mut self,
+        clock: Clock,
+        origin: Option<MemberId>,
+        batch: Batch,
+        digest: Digest,
+        subject: Arc<str>,
+        checked: &Checked,
+    ) {
+        let receipt = receipt::issue(&self.keys, self.scope(), &batch, &digest, &subject);
+        let (frame, batch) = encode(batch, Some(receipt));
+        if let Some(time) = checked.latest_time {
+            self.latest_time = self.latest_time.max(time);
+        }
+        let state = self.actors.entry(batch.actor);
+        state.held = batch.last();
+        state.subject.get_or_insert_with(|| subject.clone());
+        let position = self.tail.end();
+        self.durability.accepted(position, batch.actor, batch.last(), frame.len() + ENTRY_OVERHEAD);
+        let early = self.config.sabotage().durable_early.then_some((batch.actor, batch.last()));
+        let record = LogRecord { batch, subject, received_millis: clock.unix_millis, digest };
+        self.tail.push(frame, Kind::Batch { record, origin });
+        // Who has read everything needs not be told of what it just sent.
+        if let Some(Place::Live(cursor)) =
+            origin.and_then(|origin| self.members.get_mut(&origin)).map(|member| &mut member.place)
+            && *cursor == position
+        {
+            *cursor += 1;
+        }
+        self.wake_everyone = true;
+        if let Some((actor, last)) = early {
+            self.say_durable(clock.monotonic, actor, last);
+        }
+    }
+
+    /// The member's own batches have moved: it is told how far when it is next polled.
+    fn acknowledge(&mut self, id: MemberId) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.received_moved = true;
+        }
+        self.wake(id);
+    }
+
+    /// Asks for the member's batches from the first that is lacking, once for each place.
+    pub(super) fn ask_again(&mut self, id: MemberId, actor: Actor) {
+        if self.config.sabotage().never_resend || self.durability.is_starved(id) {
+            return;
+        }
+        let counter = self.actors.held(actor) + 1;
+        let Some(member) = self.members.get_mut(&id).filter(|member| member.lease == Some(actor)) else { return };
+        let upload = member.uploads.entry(actor).or_insert(Upload { next: 1, asked: None });
+        if upload.asked != Some(counter) {
+            upload.asked = Some(counter);
+            member.tell(frame::ResendFrom { counter });
+            self.wake(id);
+        }
+    }
+
+    /// Refuses a batch: its sender is told, and if it was its own, goes on as a new actor.
+    fn refuse(&mut self, id: MemberId, batch: &Batch, (code, reason): Reason) -> Result<(), Reason> {
+        let Some(member) = self.members.get_mut(&id) else { return Ok(()) };
+        let actor = batch.actor;
+        member.tell(frame::Refused { actor, first: batch.first, code, reason });
+        self.wake(id);
+        Ok(())
+    }
+
+    /// Refuses a batch that the member sent as its own: it goes on as a new actor.
+    fn retire(&mut self, id: MemberId, batch: &Batch, reason: Reason) -> Result<(), Reason> {
+        let Some(member) = self.members.get_mut(&id) else { return Ok(()) };
+        if member.retired.len() >= MAX_RETIRED {
+            return Err((
+                Code::Overloaded,
+                format!("batches of {MAX_RETIRED} actors were refused; the last: {}", reason.1),
+            ));
+        }
+        member.retired.insert(batch.actor);
+        let lease = member.lease;
+        let wants_lease = member.role.may_write() && lease.is_none_or(|lease| lease == batch.actor);
+        self.refuse(id, batch, reason)?;
+        if let Some(lease) = lease.filter(|lease| *lease == batch.actor) {
+            self.actors.let_go(lease, id);
+        }
+        if wants_lease {
+            self.lease_new(id);
+        }
+        Ok(())
+    }
+}
+
+/// The batch's frame, and the batch with its operations as a slice of it: the buffer that they came in is let go.
+pub(super) fn encode(batch: Batch, receipt: Option<Bytes>) -> (Bytes, Batch) {
+    let (actor, first, count, length) = (batch.actor, batch.first, batch.count, batch.operations.len());
+    let after = receipt.as_ref().map_or(1, |receipt| receipt.len() + bin_header(receipt.len()));
+    let frame = Frame::from(frame::Batch::new(batch, receipt)).encode();
+    let end = frame.len() - after;
+    let operations = frame.slice(end - length..end);
+    (frame, Batch { actor, first, count, operations })
+}
+
+/// The bytes before a MessagePack `bin` of that length.
+fn bin_header(length: usize) -> usize {
+    match length {
+        0..=0xff => 2,
+        0x100..=0xffff => 3,
+        _ => 5,
+    }
+}

@@ -1,0 +1,155 @@
+//! Loading, and folding what is durable into a new snapshot.
+
+use std::sync::Arc;
+
+use inkwire_document::{Snapshot, VersionVector};
+
+use super::accept::encode;
+use super::catch_up::{Base, covers};
+use super::member::Place;
+use super::tail::{Kind, Position};
+use super::{FoldInput, Loaded, Room};
+use crate::record::LogRecord;
+
+/// The fold that is under way, if any.
+#[derive(Debug, Default)]
+pub(super) struct Fold {
+    /// It covers what is before this position.
+    running: Option<Position>,
+}
+
+impl Fold {
+    pub(super) fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+}
+
+impl Room {
+    pub(super) fn load(&mut self, loaded: Loaded) {
+        let Loaded { snapshot, actors, batches } = loaded;
+        if let Some(snapshot) = snapshot {
+            for dot in snapshot.version().iter() {
+                let state = self.actors.entry(*dot.actor);
+                (state.held, state.durable) = (dot.counter, dot.counter);
+            }
+            let base = Base::new(snapshot);
+            self.front_version = base.version.clone();
+            self.base = Some(base);
+        }
+        for (actor, subject) in actors {
+            if let Some(state) = self.actors.get_mut(actor) {
+                state.subject = Some(subject);
+            }
+        }
+        for record in batches {
+            self.load_record(record);
+        }
+    }
+
+    fn load_record(&mut self, record: LogRecord) {
+        let LogRecord { batch, subject, received_millis, digest } = record;
+        let state = self.actors.entry(batch.actor);
+        if batch.last() <= state.held {
+            return;
+        }
+        if batch.first != state.held + 1 {
+            self.unusable_records += 1;
+            return;
+        }
+        (state.held, state.durable) = (batch.last(), batch.last());
+        state.subject.get_or_insert_with(|| subject.clone());
+        if let Ok(checked) = batch.check(&self.config.limits)
+            && let Some(time) = checked.latest_time
+        {
+            self.latest_time = self.latest_time.max(time);
+        }
+        let (frame, batch) = encode(batch, None);
+        let record = LogRecord { batch, subject, received_millis, digest };
+        self.tail.push(frame, Kind::Batch { record, origin: None });
+    }
+
+    /// What to fold, when the durable part of the tail exceeds its budget and no fold is under way. From then on one is, until
+    /// [`folded`](Self::folded) or [`fold_failed`](Self::fold_failed).
+    pub fn fold_wanted(&mut self) -> Option<FoldInput> {
+        let (base, durable) = (self.tail.base(), self.durability.position(self.tail.end()));
+        if self.fold.is_running() || self.tail.cost(base, durable) <= self.config.tail_bytes {
+            return None;
+        }
+        self.fold_now()
+    }
+
+    /// What to fold, however little it is; `None` if there is nothing or a fold is under way. For a room that is about to be
+    /// unloaded.
+    pub fn fold_now(&mut self) -> Option<FoldInput> {
+        let (base, durable) = (self.tail.base(), self.durability.position(self.tail.end()));
+        if self.fold.is_running() {
+            return None;
+        }
+        let entries = self.tail.range(base, durable);
+        let batches: Vec<_> = entries
+            .filter_map(|entry| match &entry.kind {
+                Kind::Batch { record, .. } => Some(record.batch.clone()),
+                Kind::Durable => None,
+            })
+            .collect();
+        if batches.is_empty() {
+            return None;
+        }
+        self.fold.running = Some(durable);
+        let snapshot = self.base.as_ref().map(|base| base.snapshot.clone());
+        Some(FoldInput { snapshot, batches, actors: self.actors.subjects() })
+    }
+
+    /// The fold's result is stored. Readers that are near keep their place; those that are further behind than their budget are
+    /// brought up to date from the new snapshot when they drain. A snapshot that lacks something of what was to be folded is
+    /// not taken; returns whether it was.
+    pub fn folded(&mut self, snapshot: Snapshot) -> bool {
+        let Some(position) = self.fold.running.take() else { return false };
+        if !self.is_covered(snapshot.version(), position) {
+            return false;
+        }
+        let old_base = self.tail.base();
+        let old_version = self.base.as_ref().map_or_else(Arc::default, |base| base.version.clone());
+        self.base = Some(Base::new(snapshot));
+        self.tail.rebase(position);
+        for member in self.members.values_mut() {
+            let cursor = match &mut member.place {
+                Place::Live(cursor) => *cursor,
+                Place::CatchUp(plan) => match plan.cursor {
+                    Some(cursor) => cursor,
+                    None => continue,
+                },
+                Place::Behind(_) => continue,
+            };
+            if cursor >= position || self.tail.cost(cursor, self.tail.end()) <= self.config.member_bytes {
+                continue;
+            }
+            match &mut member.place {
+                Place::CatchUp(plan) => plan.cursor = None,
+                // What it was sent for certain. Exact would be a walk over the tail and a vector for each such reader.
+                place => {
+                    *place =
+                        Place::Behind(if cursor >= old_base { old_version.clone() } else { self.front_version.clone() })
+                }
+            }
+        }
+        self.trim();
+        if self.tail.front() >= old_base && self.tail.front() < position {
+            self.front_version = old_version;
+        }
+        true
+    }
+
+    /// There is no result: it may be wanted again.
+    pub fn fold_failed(&mut self) {
+        self.fold.running = None;
+    }
+
+    fn is_covered(&self, version: &VersionVector, position: Position) -> bool {
+        let base = self.base.as_ref().is_none_or(|base| covers(version, &base.version));
+        base && self.tail.range(self.tail.base(), position).all(|entry| match &entry.kind {
+            Kind::Batch { record, .. } => version.get(&record.batch.actor) >= record.batch.last(),
+            Kind::Durable => true,
+        })
+    }
+}
