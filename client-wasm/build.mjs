@@ -1,0 +1,109 @@
+// Builds dist/ from ts/, page/ and pkg/ (what wasm-bindgen made of the Rust core):
+//   dist/client/  the package: inkwire.js and the bindings, and content-hashed files that they load
+//   dist/types/   the package's types
+//   dist/page/    the demo editor: index.html and content-hashed assets
+// With --tests it builds ts/test/ into build/tests/ instead, for `node --test`.
+import { execFileSync } from "node:child_process"
+import { mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises"
+import { createHash } from "node:crypto"
+import { existsSync } from "node:fs"
+import { gzipSync } from "node:zlib"
+import path from "node:path"
+import { fileURLToPath } from "node:url"
+import esbuild from "esbuild"
+
+const root = path.dirname(fileURLToPath(import.meta.url))
+const at = (...parts) => path.join(root, ...parts)
+const bin = name => at("node_modules", ".bin", name)
+const WASM = at("pkg", "inkwire_client_wasm_bg.wasm")
+
+const common = {
+  bundle: true,
+  format: "esm",
+  target: ["es2022", "chrome114", "firefox115", "safari16.4"],
+  loader: { ".wasm": "file" },
+  legalComments: "none",
+  logLevel: "warning",
+}
+
+if (!existsSync(WASM)) {
+  console.error("client-wasm/pkg is missing: run `cargo xtask build`, which compiles the core and then calls this")
+  process.exit(1)
+}
+
+if (process.argv.includes("--tests")) await buildTests()
+else await buildDist()
+
+async function buildTests() {
+  await rm(at("build"), { recursive: true, force: true })
+  const tests = (await readdir(at("ts/test"))).filter(name => name.endsWith(".test.ts"))
+  await esbuild.build({
+    ...common,
+    entryPoints: tests.map(name => at("ts/test", name)),
+    outdir: at("build/tests"),
+    platform: "node",
+    target: "node20",
+    assetNames: "[name]",
+    sourcemap: "inline",
+  })
+}
+
+async function buildDist() {
+  execFileSync(bin("tsc"), ["--noEmit"], { cwd: root, stdio: "inherit" })
+  // Built aside and then swapped in, so that a failed build leaves the last good one and never half of each.
+  const out = at("build", "dist")
+  await rm(at("build"), { recursive: true, force: true })
+  await mkdir(path.join(out, "client"), { recursive: true })
+  await buildClient(path.join(out, "client"))
+  execFileSync(bin("tsc"), ["-p", "tsconfig.types.json", "--outDir", path.join(out, "types")], { cwd: root, stdio: "inherit" })
+  await buildPage(path.join(out, "page"))
+  await rm(at("dist"), { recursive: true, force: true })
+  await rename(out, at("dist"))
+}
+
+async function buildClient(outdir) {
+  await esbuild.build({
+    ...common,
+    entryPoints: [
+      { in: at("ts/index.ts"), out: "inkwire" },
+      { in: at("ts/codemirror.ts"), out: "codemirror" },
+      { in: at("ts/textarea.ts"), out: "textarea" },
+    ],
+    outdir,
+    splitting: true,
+    minify: true,
+    sourcemap: false,
+    external: ["@codemirror/*"],
+    chunkNames: "chunk-[hash]",
+    assetNames: "inkwire-[hash]",
+  })
+  for (const name of (await readdir(outdir)).sort()) {
+    const bytes = await readFile(path.join(outdir, name))
+    console.log(`client/${name}: ${bytes.length} bytes, ${gzipSync(bytes, { level: 9 }).length} gzipped`)
+  }
+}
+
+async function buildPage(outdir) {
+  const assets = path.join(outdir, "assets")
+  const result = await esbuild.build({
+    ...common,
+    entryPoints: [{ in: at("page/main.ts"), out: "editor" }, { in: at("page/style.css"), out: "editor" }],
+    outdir: assets,
+    entryNames: "[name]-[hash]",
+    minify: true,
+    metafile: true,
+    // The demo is a user of the published module like any other.
+    alias: { inkwire: "/client/inkwire.js" },
+    external: ["/client/inkwire.js"],
+  })
+  const named = extension =>
+    path.basename(Object.keys(result.metafile.outputs).find(name => name.endsWith(extension)))
+  const icon = await readFile(at("page/icon.svg"))
+  const iconName = `icon-${createHash("sha256").update(icon).digest("hex").slice(0, 8).toUpperCase()}.svg`
+  await writeFile(path.join(assets, iconName), icon)
+  const html = (await readFile(at("page/index.html"), "utf8"))
+    .replaceAll("%ICON%", `/assets/${iconName}`)
+    .replace("%SCRIPT%", `/assets/${named(".js")}`)
+    .replace("%STYLE%", `/assets/${named(".css")}`)
+  await writeFile(path.join(outdir, "index.html"), html)
+}

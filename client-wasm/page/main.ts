@@ -1,0 +1,165 @@
+import { connect } from "inkwire"
+import type { Client, Doc, StatusSnapshot } from "inkwire"
+import type { EditorView } from "@codemirror/view"
+import { announce } from "../ts/codemirror.js"
+import { makeEditor, setWritable } from "./editor.js"
+import { loadPerson, savePerson, showPeople } from "./people.js"
+import { readParameters, shareLink } from "./parameters.js"
+import { hideProblem, showProblem } from "./problem.js"
+import { SaveSign, byId } from "./save-sign.js"
+import { tokenFor } from "./token.js"
+
+declare global {
+  interface Window {
+    /** For the curious in the console, and for tests. */
+    inkwire?: { client: Client; doc: Doc }
+  }
+}
+
+const parameters = readParameters()
+const sign = new SaveSign()
+let person = loadPerson()
+let view: EditorView | undefined
+
+byId("document-name").textContent = parameters.document
+byId("document-name").title = parameters.document
+document.title = `${parameters.document} · Inkwire`
+showPerson()
+wireRename()
+wireCopyLink()
+void run()
+
+/** Connects, opens the document and shows it; on a fatal end shows why and can be called again. */
+async function run(): Promise<void> {
+  hideProblem()
+  view?.destroy()
+  view = undefined
+  byId("editor").setAttribute("aria-busy", "true")
+  showConnection({ connection: "connecting", transport: null })
+  sign.open()
+  let client: Client
+  try {
+    client = await connect({
+      url: new URL("/", location.href),
+      token: tokenFor(parameters.role),
+      transport: parameters.transport,
+    })
+  } catch (error) {
+    showConnection({ connection: "closed", transport: null })
+    sign.stop()
+    return showProblem(error, run)
+  }
+  const doc = client.open(parameters.document)
+  window.inkwire = { client, doc }
+  const show = (status: StatusSnapshot) => {
+    sign.update(status)
+    showConnection(status)
+    byId("view-only").hidden = status.role !== "viewer"
+    if (status.role && view) setWritable(view, status.role === "editor")
+    if (status.error && client.error === status.error) fail(status.error)
+  }
+  let failed = false
+  const fail = (error: unknown) => {
+    if (failed) return
+    failed = true
+    showProblem(error, () => {
+      client.close()
+      void run()
+    })
+  }
+  doc.status.observe(show)
+  doc.observeRefused(refusal => toast(`The relay refused an edit: ${refusal.message}`))
+  doc.presence.observe(people => showPeople(byId("people"), people))
+  show(doc.status)
+  try {
+    await doc.synced
+  } catch (error) {
+    return fail(error)
+  }
+  view = makeEditor(byId("editor"), doc, () => person, error => toast(error instanceof Error ? error.message : String(error)), countWords)
+  byId("editor").setAttribute("aria-busy", "false")
+  show(doc.status)
+  if (doc.status.role !== "viewer") view.focus()
+  // What only this tab has would go with it.
+  window.addEventListener("beforeunload", event => {
+    const { local, sent } = doc.status
+    if (local + sent > 0) event.preventDefault()
+  })
+}
+
+function showConnection({ connection, transport }: Pick<StatusSnapshot, "connection" | "transport">): void {
+  const link = byId("link")
+  link.dataset.connection = connection
+  const words = { connecting: "Connecting", connected: "Connected", reconnecting: "Reconnecting", closed: "Disconnected" }
+  byId("link-label").textContent = words[connection]
+  const badge = byId("transport")
+  badge.hidden = transport === null
+  badge.dataset.transport = transport ?? ""
+  badge.textContent = transport === "webtransport" ? "WebTransport" : "WebSocket"
+  badge.title = transport === "webtransport" ? "HTTP/3 over QUIC" : "The fallback where UDP is blocked"
+}
+
+let counting: ReturnType<typeof setTimeout> | undefined
+
+function countWords(of: EditorView): void {
+  counting ??= setTimeout(() => {
+    counting = undefined
+    const words = of.state.sliceDoc().match(/[\p{L}\p{N}]+(?:['’-][\p{L}\p{N}]+)*/gu)?.length ?? 0
+    byId("words").textContent = words === 1 ? "1 word" : `${words.toLocaleString("en")} words`
+  }, 300)
+}
+
+function showPerson(): void {
+  byId("me-name").textContent = person.name
+  byId("me-dot").style.background = person.color
+  byId("me").setAttribute("aria-label", `You are ${person.name}. Change your name`)
+}
+
+function wireRename(): void {
+  const dialog = byId("rename") as HTMLDialogElement
+  const input = byId("rename-input") as HTMLInputElement
+  byId("me").addEventListener("click", () => {
+    input.value = person.name
+    dialog.returnValue = ""
+    dialog.showModal()
+    input.select()
+  })
+  // Enter saves: the first submit button of a form would be Cancel.
+  input.addEventListener("keydown", event => {
+    if (event.key !== "Enter" || event.isComposing) return
+    event.preventDefault()
+    if (input.reportValidity()) dialog.close("save")
+  })
+  dialog.addEventListener("close", () => {
+    const name = input.value.trim()
+    if (dialog.returnValue !== "save" || name === "") return
+    person = { ...person, name }
+    savePerson(person)
+    showPerson()
+    if (view) announce(view)
+    view?.focus()
+  })
+}
+
+function wireCopyLink(): void {
+  byId("copy-link").addEventListener("click", async () => {
+    const link = shareLink(parameters.document)
+    try {
+      await navigator.clipboard.writeText(link)
+      toast("Link copied")
+    } catch {
+      // No permission, or no clipboard outside secure contexts: let the person copy it.
+      prompt("Copy this link", link)
+    }
+  })
+}
+
+let fading: ReturnType<typeof setTimeout> | undefined
+
+function toast(message: string): void {
+  const element = byId("toast")
+  element.textContent = message
+  element.classList.add("shown")
+  clearTimeout(fading)
+  fading = setTimeout(() => element.classList.remove("shown"), 4000)
+}

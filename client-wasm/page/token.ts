@@ -1,0 +1,32 @@
+/** The relay's word on why it gives no token. */
+export class NoToken extends Error {
+  override readonly name = "NoToken"
+}
+
+/** A token pasted by the person; in memory alone. */
+let pasted: string | undefined
+
+export function useToken(token: string): void {
+  pasted = token.trim()
+}
+
+/** Gives what `connect` asks for: the pasted token, or a fresh development token for this document. */
+export function tokenFor(role: "viewer" | "editor"): () => Promise<string> {
+  return async () => {
+    if (pasted) return pasted
+    let answer: Response
+    try {
+      answer = await fetch("/dev/token", {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(role === "viewer" ? { role } : {}),
+        cache: "no-store",
+      })
+    } catch (error) {
+      throw new Error(`the relay at ${location.host} does not answer`, { cause: error })
+    }
+    const text = (await answer.text()).trim()
+    if (answer.ok) return text
+    throw new NoToken(text || `${answer.status} ${answer.statusText}`)
+  }
+}

@@ -1,0 +1,406 @@
+import { Annotation, EditorSelection, EditorState, Prec, StateEffect, StateField, Transaction } from "@codemirror/state"
+import type { ChangeSpec, Extension } from "@codemirror/state"
+import { Decoration, EditorView, RectangleMarker, ViewPlugin, layer } from "@codemirror/view"
+import type { DecorationSet, LayerMarker, ViewUpdate } from "@codemirror/view"
+import type { Json, Participant, Presence, Text, TextDelta } from "inkwire"
+import { difference } from "./positions.js"
+
+/** How a person appears to the others. */
+export interface User {
+  readonly name: string
+  /** Any CSS colour for the caret and, thinned, for the selection. */
+  readonly color: string
+}
+
+/** What {@link collaboration} takes. */
+export interface CollaborationOptions {
+  readonly text: Text
+  /** Shows the others' carets and selections, and ours to them. Left out: only the text is shared. */
+  readonly presence?: Presence
+  /** How we appear; asked each time, so it may change (then call {@link announce}). */
+  readonly user?: () => User
+  /** An edit that could not be made (`ReadOnly`, `OutboxFull`, …). The view has the document's text again by then. */
+  readonly onRefused?: (error: unknown) => void
+}
+
+/** The initial document for `EditorState.create`, in the one form that keeps positions equal on both sides. */
+export function initialText(text: Text): string {
+  return text.toString()
+}
+
+/** Marks transactions that came from the shared text. */
+const fromText = Annotation.define<boolean>()
+
+/** Binds an editor to a shared text. Create the state with `doc: initialText(text)`. */
+export function collaboration(options: CollaborationOptions): Extension {
+  const extensions: Extension[] = [
+    // Lines end in "\n" alone: with others recognised, "\r\n" would be one position here and two in the document.
+    EditorState.lineSeparator.of("\n"),
+    EditorView.clipboardInputFilter.of(pasted => pasted.replace(/\r\n?/g, "\n")),
+    // First of all, so that the document has an edit before anyone else hears of it.
+    Prec.highest(ViewPlugin.define(view => new TextBinding(view, options))),
+  ]
+  if (options.presence) {
+    const { presence } = options
+    extensions.push(cursors, carets, cursorTheme, ViewPlugin.define(view => new PresenceBinding(view, presence, options)))
+  }
+  return extensions
+}
+
+/** Tells the others again how we appear, after `user` began to give something else. */
+export function announce(view: EditorView): void {
+  view.dispatch({ effects: announced.of(null) })
+}
+
+// ---- text
+
+class TextBinding {
+  readonly #view: EditorView
+  readonly #options: CollaborationOptions
+  readonly #unobserve: () => void
+  /** Our own change is on its way through the text: the next one observed is it. */
+  #ours = false
+  #repairing = false
+  #destroyed = false
+
+  constructor(view: EditorView, options: CollaborationOptions) {
+    this.#view = view
+    this.#options = options
+    this.#unobserve = options.text.observe(change => {
+      if (this.#ours) this.#ours = false
+      else if (this.#inUpdate) this.#repairSoon()
+      else this.#show(changesOf(change.delta))
+    })
+    // The text may have moved between the state's creation and now.
+    this.#checkLength()
+  }
+
+  #inUpdate = false
+
+  update(update: ViewUpdate): void {
+    this.#inUpdate = true
+    try {
+      for (const transaction of update.transactions) {
+        if (transaction.docChanged && !transaction.annotation(fromText)) this.#write(transaction)
+      }
+    } catch (error) {
+      this.#repairSoon()
+      this.#options.onRefused?.(error)
+    } finally {
+      this.#inUpdate = false
+      this.#ours = false
+    }
+    if (update.docChanged) this.#checkLength()
+  }
+
+  #write(transaction: Transaction): void {
+    const { text } = this.#options
+    transaction.changes.iterChanges((fromA, toA, fromB, _toB, inserted) => {
+      if (toA > fromA) this.#own(() => text.delete(fromB, toA - fromA))
+      if (inserted.length > 0) {
+        const string = inserted.sliceString(0, inserted.length, "\n")
+        if (loneSurrogate.test(string)) this.#repairSoon()
+        this.#own(() => text.insert(fromB, string))
+      }
+    })
+  }
+
+  #own(edit: () => void): void {
+    this.#ours = true
+    edit()
+    this.#ours = false
+  }
+
+  #show(changes: ChangeSpec): void {
+    this.#view.dispatch({
+      changes,
+      annotations: [fromText.of(true), Transaction.addToHistory.of(false), Transaction.remote.of(true)],
+    })
+  }
+
+  /** A position inside a surrogate pair and the like make the document's change differ from the view's. */
+  #checkLength(): void {
+    if (this.#options.text.length !== this.#view.state.doc.length) this.#repairSoon()
+  }
+
+  /** Makes the view show the document again; a view cannot be changed while it updates. */
+  #repairSoon(): void {
+    if (this.#repairing) return
+    this.#repairing = true
+    queueMicrotask(() => {
+      this.#repairing = false
+      if (this.#destroyed) return
+      const shown = this.#view.state.sliceDoc()
+      const wanted = this.#options.text.toString()
+      if (shown === wanted) return
+      const { at, removed, inserted } = difference(shown, wanted, wanted.length)
+      this.#show({ from: at, to: at + removed, insert: this.#view.state.toText(inserted) })
+    })
+  }
+
+  destroy(): void {
+    this.#destroyed = true
+    this.#unobserve()
+  }
+}
+
+const loneSurrogate = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/
+
+/** A delta as CodeMirror's changes, whose positions are all those of the old document. */
+export function changesOf(delta: readonly TextDelta[]): { from: number; to: number; insert: string }[] {
+  const changes: { from: number; to: number; insert: string }[] = []
+  let at = 0
+  for (const step of delta) {
+    if ("retain" in step) at += step.retain
+    else if ("insert" in step) changes.push({ from: at, to: at, insert: step.insert })
+    else {
+      changes.push({ from: at, to: at + step.delete, insert: "" })
+      at += step.delete
+    }
+  }
+  return changes
+}
+
+// ---- presence
+
+/** Our selection is told at most this often. */
+const ANNOUNCE_MILLIS = 50
+
+/** A caret that moved shows its name for this long. */
+const LABEL_MILLIS = 2500
+
+const announced = StateEffect.define<null>()
+const remoteCursors = StateEffect.define<readonly Cursor[]>()
+
+/** Another session's selection in this text. */
+interface Cursor {
+  readonly session: string
+  readonly name: string
+  readonly color: string
+  readonly anchor: number
+  readonly head: number
+  /** When it last moved by itself, in milliseconds of the page's clock. */
+  readonly moved: number
+}
+
+class PresenceBinding {
+  readonly #view: EditorView
+  readonly #presence: Presence
+  readonly #options: CollaborationOptions
+  readonly #unobserve: () => void
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #told = ""
+  #seen = new Map<string, { key: string; moved: number }>()
+  #fade: ReturnType<typeof setTimeout> | undefined
+  #showing = false
+  #destroyed = false
+
+  constructor(view: EditorView, presence: Presence, options: CollaborationOptions) {
+    this.#view = view
+    this.#presence = presence
+    this.#options = options
+    this.#unobserve = presence.observe(() => this.#showSoon())
+    this.#showSoon()
+    this.#tellSoon()
+  }
+
+  update(update: ViewUpdate): void {
+    const announce = update.transactions.some(transaction => transaction.effects.some(effect => effect.is(announced)))
+    if (update.selectionSet || update.docChanged || update.focusChanged || announce) this.#tellSoon()
+    // A caret is tied to a character; the edit that brings that character may come after it.
+    if (update.docChanged) this.#showSoon()
+  }
+
+  #tellSoon(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined
+      this.#tell()
+    }, ANNOUNCE_MILLIS)
+  }
+
+  #tell(): void {
+    const { text, user } = this.#options
+    const { anchor, head } = this.#view.state.selection.main
+    const selection = { text: text.name, anchor: text.anchor(anchor), head: text.anchor(head) }
+    const own = this.#presence.own
+    // What the page says of itself beside this stays.
+    const state = { ...(isObject(own) ? own : {}), ...user?.(), selection } as Json
+    const told = JSON.stringify(state)
+    if (told === this.#told) return
+    this.#told = told
+    try {
+      this.#presence.set(state)
+    } catch {
+      // The document is closed: nobody is left to tell.
+    }
+  }
+
+  #showSoon(): void {
+    if (this.#showing) return
+    this.#showing = true
+    queueMicrotask(() => {
+      this.#showing = false
+      if (!this.#destroyed) this.#show()
+    })
+  }
+
+  #show(): void {
+    let participants: readonly Participant[]
+    try {
+      participants = this.#presence.get()
+    } catch {
+      participants = []
+    }
+    const now = performance.now()
+    const seen = new Map<string, { key: string; moved: number }>()
+    const found: Cursor[] = []
+    for (const participant of participants) {
+      const cursor = this.#cursorOf(participant)
+      if (!cursor) continue
+      const last = this.#seen.get(participant.session)
+      const moved = last?.key === cursor.key ? last.moved : now
+      seen.set(participant.session, { key: cursor.key, moved })
+      found.push({ ...cursor, moved })
+    }
+    this.#seen = seen
+    this.#view.dispatch({ effects: remoteCursors.of(found) })
+    clearTimeout(this.#fade)
+    const youngest = Math.max(0, ...found.map(cursor => cursor.moved))
+    if (now - youngest < LABEL_MILLIS) this.#fade = setTimeout(() => this.#showSoon(), LABEL_MILLIS - (now - youngest) + 20)
+  }
+
+  /** Another's state is another's word: nothing in it is taken for granted. */
+  #cursorOf({ session, subject, state }: Participant): (Omit<Cursor, "moved"> & { key: string }) | undefined {
+    if (!isObject(state) || !isObject(state.selection)) return undefined
+    const { text, anchor, head } = state.selection
+    if (text !== this.#options.text.name || typeof anchor !== "string" || typeof head !== "string") return undefined
+    const from = this.#options.text.position(anchor)
+    const to = this.#options.text.position(head)
+    if (from === undefined || to === undefined) return undefined
+    const most = this.#view.state.doc.length
+    const name = typeof state.name === "string" ? state.name.slice(0, 40) : subject
+    const color = typeof state.color === "string" && plainColor.test(state.color) ? state.color : "#888"
+    return { session, name, color, anchor: Math.min(from, most), head: Math.min(to, most), key: `${anchor} ${head}` }
+  }
+
+  destroy(): void {
+    this.#destroyed = true
+    clearTimeout(this.#timer)
+    clearTimeout(this.#fade)
+    this.#unobserve()
+  }
+}
+
+/** Colours without `url()` and the like: the value goes into a style. */
+const plainColor = /^(#[0-9a-f]{3,8}|[a-z]{1,30}|(rgb|hsl|hwb|lab|lch|oklab|oklch)a?\([\d.,%/ -]{1,60}\))$/i
+
+function isObject(value: Json | undefined): value is { readonly [key: string]: Json } {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+}
+
+const cursors = StateField.define<readonly Cursor[]>({
+  create: () => [],
+  update(found, transaction) {
+    let shown = found
+    if (transaction.docChanged) {
+      const move = (position: number) => transaction.changes.mapPos(position, -1)
+      shown = shown.map(cursor => ({ ...cursor, anchor: move(cursor.anchor), head: move(cursor.head) }))
+    }
+    for (const effect of transaction.effects) if (effect.is(remoteCursors)) shown = effect.value
+    return shown
+  },
+  provide: field => EditorView.decorations.from(field, selections),
+})
+
+function selections(found: readonly Cursor[]): DecorationSet {
+  const ranges = found.filter(({ anchor, head }) => anchor !== head).map(({ anchor, head, color }) => {
+    const attributes = { style: `background-color: color-mix(in srgb, ${color} 28%, transparent)` }
+    const mark = Decoration.mark({ class: "ink-selection", attributes })
+    return mark.range(Math.min(anchor, head), Math.max(anchor, head))
+  })
+  return Decoration.set(ranges, true)
+}
+
+/** Carets lie above the text instead of in it: an inline widget would let a word break where someone's caret is. */
+const carets = layer({
+  above: true,
+  class: "ink-carets",
+  update: update =>
+    update.docChanged || update.geometryChanged || update.viewportChanged ||
+    update.startState.field(cursors) !== update.state.field(cursors),
+  markers: view => {
+    const now = performance.now()
+    return view.state.field(cursors).flatMap(cursor => {
+      const [place] = RectangleMarker.forRange(view, "", EditorSelection.cursor(cursor.head, cursor.head < cursor.anchor ? 1 : -1))
+      return place ? [new Caret(cursor, place, now - cursor.moved < LABEL_MILLIS)] : []
+    })
+  },
+})
+
+class Caret implements LayerMarker {
+  readonly name: string
+  readonly color: string
+
+  constructor({ name, color }: Cursor, readonly place: RectangleMarker, readonly active: boolean) {
+    this.name = name
+    this.color = color
+  }
+
+  eq(other: Caret): boolean {
+    return other.name === this.name && other.color === this.color && other.active === this.active && other.place.eq(this.place)
+  }
+
+  draw(): HTMLElement {
+    const caret = document.createElement("div")
+    // A screen reader follows the text, not where others are in it.
+    caret.setAttribute("aria-hidden", "true")
+    caret.append(document.createElement("span"))
+    this.#adjust(caret)
+    return caret
+  }
+
+  update(caret: HTMLElement): boolean {
+    this.#adjust(caret)
+    return true
+  }
+
+  #adjust(caret: HTMLElement): void {
+    const { left, top, height } = this.place
+    caret.className = this.active ? "ink-caret ink-caret-active" : "ink-caret"
+    // Too near the top there is no room above.
+    if (top < 20) caret.className += " ink-caret-low"
+    caret.style.cssText = `left: ${left}px; top: ${top}px; height: ${height}px; --ink-color: ${this.color}`
+    caret.firstElementChild!.textContent = this.name
+  }
+}
+
+const cursorTheme = EditorView.baseTheme({
+  ".ink-caret": { borderLeft: "2px solid var(--ink-color)", marginLeft: "-1px" },
+  // The small head is what a pointer can find.
+  ".ink-caret::before": {
+    content: "''",
+    position: "absolute",
+    left: "-4px",
+    top: "-3px",
+    width: "6px",
+    height: "6px",
+    borderRadius: "50%",
+    background: "var(--ink-color)",
+    pointerEvents: "auto",
+  },
+  ".ink-caret > span": {
+    position: "absolute",
+    left: "-2px",
+    bottom: "100%",
+    padding: "1px 6px",
+    borderRadius: "5px 5px 5px 0",
+    background: "var(--ink-color)",
+    color: "#fff",
+    font: "600 11px/1.4 system-ui, sans-serif",
+    whiteSpace: "nowrap",
+    opacity: "0",
+    transition: "opacity 0.2s",
+  },
+  ".ink-caret-low > span": { bottom: "auto", top: "100%", borderRadius: "0 5px 5px 5px" },
+  ".ink-caret:hover > span, .ink-caret-active > span": { opacity: "1" },
+})

@@ -1,0 +1,171 @@
+import { Observers } from "./observers.js"
+import type { Unobserve } from "./observers.js"
+import type { OpenDocument } from "./document.js"
+
+/** Who made a change: this replica, or anyone else (a snapshot from the relay counts as remote). */
+export type Origin = "local" | "remote"
+
+/** One step of a text change, in UTF-16 units: keep so many, put a string here, or drop so many. */
+export type TextDelta =
+  | { readonly retain: number }
+  | { readonly insert: string }
+  | { readonly delete: number }
+
+/** A change of a text, to be applied from its start; what follows the last step stays. */
+export interface TextChange {
+  readonly delta: readonly TextDelta[]
+  readonly origin: Origin
+}
+
+/** What a map holds for a key. Whole numbers up to 2^53 are stored as integers. */
+export type MapValue = null | boolean | number | string | Uint8Array
+
+/** One key of a map that changed; `value` is undefined when the key was removed. */
+export interface MapChange {
+  readonly key: string
+  readonly value: MapValue | undefined
+  readonly origin: Origin
+}
+
+/** A shared text. Positions and lengths count UTF-16 units, as JavaScript's strings do. */
+export class Text {
+  readonly #doc: OpenDocument
+  readonly #observers = new Observers<TextChange>()
+  #cached: { revision: number; text: string } | undefined
+
+  /** @internal */
+  constructor(doc: OpenDocument, readonly name: string) {
+    this.#doc = doc
+  }
+
+  /**
+   * Puts `string` before `index`. A position inside a surrogate pair moves to the pair's start; a lone surrogate becomes
+   * U+FFFD, in this view and in the document alike.
+   *
+   * @throws RangeError when `index` is negative or past the end.
+   * @throws {@link ReadOnly}, {@link OutboxFull}, {@link Closed}; the text is unchanged then.
+   */
+  insert(index: number, string: string): void {
+    const at = unsigned(index, "index")
+    if (string === "") {
+      if (at > this.length) throw new RangeError(`position ${at} is past the text's length ${this.length}`)
+      return
+    }
+    this.#doc.edit((core, now, channel) => core.text_insert(now, channel, this.name, at, string))
+  }
+
+  /**
+   * Drops `count` units from `index` on. Pairs that are touched go as a whole.
+   *
+   * @throws RangeError when the range leaves the text; and as {@link insert}.
+   */
+  delete(index: number, count: number): void {
+    const at = unsigned(index, "index")
+    const length = unsigned(count, "count")
+    if (length === 0) {
+      if (at > this.length) throw new RangeError(`position ${at} is past the text's length ${this.length}`)
+      return
+    }
+    this.#doc.edit((core, now, channel) => core.text_delete(now, channel, this.name, at, length))
+  }
+
+  /** The length in UTF-16 units. */
+  get length(): number {
+    return this.#doc.read((core, channel) => core.text_length(channel, this.name))
+  }
+
+  toString(): string {
+    const revision = this.#doc.revision
+    if (this.#cached?.revision !== revision) {
+      this.#cached = { revision, text: this.#doc.read((core, channel) => core.text_string(channel, this.name)) }
+    }
+    return this.#cached.text
+  }
+
+  /**
+   * The place of a position as a short string that keeps pointing at the same characters whatever is edited around it, here
+   * and in every other replica. It may travel, in a presence state for one.
+   *
+   * @throws RangeError when `index` is outside the text.
+   */
+  anchor(index: number): string {
+    const at = unsigned(index, "index")
+    return this.#doc.read((core, channel) => core.text_anchor(channel, this.name, at))
+  }
+
+  /** Where an {@link anchor} is now; undefined while the edit it refers to has not come, or for a string that is none. */
+  position(anchor: string): number | undefined {
+    return this.#doc.read((core, channel) => core.text_position(channel, this.name, anchor))
+  }
+
+  /**
+   * Calls back with every change from now on, local ones included, in order: at once within the call that edits, or when
+   * the relay's bytes arrive.
+   */
+  observe(callback: (change: TextChange) => void): Unobserve {
+    this.#doc.observed()
+    return this.#observers.add(callback)
+  }
+
+  /** @internal */
+  notify(change: TextChange): void {
+    this.#observers.notify(change)
+  }
+}
+
+/** A shared map from strings to plain values; of writers at the same time one wins, the same everywhere. */
+export class SharedMap {
+  readonly #doc: OpenDocument
+  readonly #observers = new Observers<MapChange>()
+
+  /** @internal */
+  constructor(doc: OpenDocument, readonly name: string) {
+    this.#doc = doc
+  }
+
+  /** The key's value, or undefined when it has none. */
+  get(key: string): MapValue | undefined {
+    return this.#doc.read((core, channel) => core.map_get(channel, this.name, key)) as MapValue | undefined
+  }
+
+  /** @throws TypeError for a value of another type; {@link ReadOnly}, {@link OutboxFull}, {@link Closed}. */
+  set(key: string, value: MapValue): void {
+    const type = typeof value
+    if (value !== null && type !== "boolean" && type !== "number" && type !== "string" && !(value instanceof Uint8Array)) {
+      throw new TypeError("a map's value must be null, a boolean, a number, a string or a Uint8Array")
+    }
+    this.#doc.edit((core, now, channel) => core.map_set(now, channel, this.name, key, value))
+  }
+
+  /** Removes the key; removing one that is not there is no edit. */
+  delete(key: string): void {
+    if (this.get(key) === undefined) return
+    this.#doc.edit((core, now, channel) => core.map_delete(now, channel, this.name, key))
+  }
+
+  /** The entries at this moment, in the order of their keys. */
+  entries(): [string, MapValue][] {
+    const flat = this.#doc.read((core, channel) => core.map_entries(channel, this.name)) as unknown[]
+    const entries: [string, MapValue][] = []
+    for (let i = 0; i + 1 < flat.length; i += 2) entries.push([flat[i] as string, flat[i + 1] as MapValue])
+    return entries.sort(([a], [b]) => (a < b ? -1 : 1))
+  }
+
+  /** Calls back with every change from now on, one key each. */
+  observe(callback: (change: MapChange) => void): Unobserve {
+    this.#doc.observed()
+    return this.#observers.add(callback)
+  }
+
+  /** @internal */
+  notify(change: MapChange): void {
+    this.#observers.notify(change)
+  }
+}
+
+function unsigned(value: number, what: string): number {
+  if (!Number.isInteger(value) || value < 0 || value > 0xffff_ffff) {
+    throw new RangeError(`${what} must be a whole number from 0 on, not ${value}`)
+  }
+  return value
+}

@@ -1,0 +1,125 @@
+/**
+ * Inkwire's browser client: real-time collaborative documents over WebTransport, or WebSocket where UDP is blocked.
+ *
+ * @packageDocumentation
+ */
+import { loadCore } from "./core.js"
+import type { Doc } from "./document.js"
+import { Session } from "./session.js"
+import type { TokenSource } from "./session.js"
+import type { Connection } from "./status.js"
+import { reachable } from "./transport/certificates.js"
+import { Dialer } from "./transport/race.js"
+import { relayBase } from "./transport/types.js"
+import type { TransportChoice, TransportKind } from "./transport/types.js"
+import { dialWebSocket } from "./transport/websocket.js"
+import { dialWebTransport, hasWebTransport } from "./transport/webtransport.js"
+
+export { Closed, ConnectionFailed, InkwireError, InternalError, OutboxFull, ReadOnly, Refused, TokenFailed } from "./errors.js"
+export { Text, SharedMap } from "./containers.js"
+export type { MapChange, MapValue, Origin, TextChange, TextDelta } from "./containers.js"
+export { Doc } from "./document.js"
+export type { Refusal } from "./document.js"
+export { Presence } from "./presence.js"
+export type { Json, Participant } from "./presence.js"
+export { Status } from "./status.js"
+export type { Connection, Role, StatusSnapshot } from "./status.js"
+export type { Unobserve } from "./observers.js"
+export type { TokenSource } from "./session.js"
+export type { TransportChoice, TransportKind } from "./transport/types.js"
+
+/** What {@link connect} takes. */
+export interface ConnectOptions {
+  /** The relay's base, such as `https://relay.example/`; relative to the page. The client finds the rest beneath it. */
+  readonly url: string | URL
+  /** The access token, sent in the session and never in a URL. A function is asked again whenever a fresh one is needed. */
+  readonly token: TokenSource
+  /** `"auto"` unless given: WebTransport, or WebSocket where that does not come through. */
+  readonly transport?: TransportChoice
+  /** How long to try before {@link connect} rejects, in milliseconds: 10,000 unless given. Reconnects later have no limit. */
+  readonly timeout?: number
+  /** Gives up connecting when aborted. */
+  readonly signal?: AbortSignal
+}
+
+/** How long {@link connect} tries unless told otherwise. */
+const CONNECT_MILLIS = 10_000
+
+/** One for the page, so that its memory of what came through serves every client. */
+const dialer = new Dialer({
+  webtransport: dialWebTransport,
+  websocket: async (base, signal) => {
+    await reachable(base, signal)
+    return dialWebSocket(base, signal)
+  },
+  hasWebTransport,
+  now: () => performance.now(),
+})
+
+/**
+ * Connects to a relay; resolves when it has welcomed the session.
+ *
+ * @throws {@link Refused} when the relay turns the session away for good, with its reason; {@link TokenFailed};
+ * {@link ConnectionFailed} when nothing came through within `timeout`; TypeError for a URL or transport that is none.
+ */
+export async function connect(options: ConnectOptions): Promise<Client> {
+  const { transport = "auto", timeout = CONNECT_MILLIS, signal } = options
+  if (transport !== "auto" && transport !== "webtransport" && transport !== "websocket") {
+    throw new TypeError(`transport must be "auto", "webtransport" or "websocket", not ${JSON.stringify(transport)}`)
+  }
+  if (typeof options.token !== "string" && typeof options.token !== "function") {
+    throw new TypeError("token must be a string or a function that gives one")
+  }
+  const base = relayBase(options.url, globalThis.location?.href)
+  signal?.throwIfAborted()
+  await loadCore()
+  const session = new Session({ base, token: options.token, choice: transport, dialer, agent: "inkwire-js" })
+  const timer = setTimeout(() => session.giveUp(`no answer from ${base.href} within ${timeout} ms`), timeout)
+  const abort = () => session.close()
+  signal?.addEventListener("abort", abort)
+  try {
+    session.start()
+    await session.welcomed.promise
+    return new Client(session)
+  } catch (error) {
+    signal?.throwIfAborted()
+    throw error
+  } finally {
+    clearTimeout(timer)
+    signal?.removeEventListener("abort", abort)
+  }
+}
+
+/** A session with a relay. It survives lost connections; only {@link close} and a fatal word of the relay end it. */
+export class Client {
+  readonly #session: Session
+
+  /** @internal */
+  constructor(session: Session) {
+    this.#session = session
+  }
+
+  get connection(): Connection {
+    return this.#session.connection
+  }
+
+  /** The transport in use, null while there is none. */
+  get transport(): TransportKind | null {
+    return this.#session.transportKind
+  }
+
+  /** Why the session ended for good, else null. */
+  get error(): Error | null {
+    return this.#session.error ?? null
+  }
+
+  /** Opens a document, at once and also while offline; opened already, it is the same one. */
+  open(name: string): Doc {
+    return this.#session.open(name).doc
+  }
+
+  /** Ends the session. Edits that are not durable yet may be lost: await each document's `durable()` first. */
+  close(): void {
+    this.#session.close()
+  }
+}

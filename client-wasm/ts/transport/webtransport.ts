@@ -1,0 +1,271 @@
+import { certificateHashes } from "./certificates.js"
+import { MAX_DATAGRAM_BYTES, SEND_BUFFER_BYTES, endpoint } from "./types.js"
+import type { Transport, TransportEvents } from "./types.js"
+
+/** Small chunks that wait are joined up to this size: one write costs a page far more than a copy. */
+const WRITE_BYTES = 64 * 1024
+
+/** How long to wait before asking again for a stream when the relay's credit is used up. */
+const LANE_RETRY_MILLIS = 100
+
+/** Whether this browser has WebTransport at all. */
+export function hasWebTransport(): boolean {
+  return typeof WebTransport === "function"
+}
+
+/** Opens a WebTransport session to the relay. */
+export async function dialWebTransport(base: URL, signal: AbortSignal): Promise<Transport> {
+  if (!hasWebTransport()) throw new Error("this browser has no WebTransport")
+  const hashes = await certificateHashes(base, signal)
+  signal.throwIfAborted()
+  const options: WebTransportOptions = {}
+  if (hashes.length > 0) options.serverCertificateHashes = hashes
+  const session = new WebTransport(endpoint(base, "session", "https:").href, options)
+  // `closed` rejects too when the handshake fails; `ready` tells us already.
+  session.closed.catch(() => undefined)
+  const aborted = new Promise<never>((_, reject) => {
+    const abort = () => {
+      session.close()
+      reject(signal.reason)
+    }
+    if (signal.aborted) abort()
+    else signal.addEventListener("abort", abort, { once: true })
+  })
+  await Promise.race([session.ready, aborted])
+  return new WebTransportTransport(session)
+}
+
+/** One bidirectional stream for each lane, all opened by us, and datagrams. */
+export class WebTransportTransport implements Transport {
+  readonly kind = "webtransport"
+  readonly #session: WebTransport
+  readonly #lanes = new Map<number, Lane>()
+  #datagrams: WritableStreamDefaultWriter<Uint8Array> | undefined
+  #events!: TransportEvents
+  #over = false
+  #blocked = false
+  #queuedBytes = 0
+
+  constructor(session: WebTransport) {
+    this.#session = session
+  }
+
+  start(events: TransportEvents): void {
+    this.#events = events
+    this.#session.closed.then(
+      info => this.#end(info.reason || "the relay ended the session"),
+      error => this.#end(String(error?.message ?? error)),
+    )
+    try {
+      // Safari has only `createWritable`, others only `writable`.
+      const datagrams = this.#session.datagrams as unknown as {
+        createWritable?: () => WritableStream<Uint8Array>
+        writable?: WritableStream<Uint8Array>
+      }
+      const writable = datagrams.createWritable?.() ?? datagrams.writable
+      this.#datagrams = writable?.getWriter()
+      this.#datagrams?.closed.catch(() => undefined)
+    } catch {
+      this.#datagrams = undefined // presence then travels in the document's stream
+    }
+    void this.#readDatagrams()
+  }
+
+  async #readDatagrams(): Promise<void> {
+    try {
+      const reader = (this.#session.datagrams.readable as ReadableStream<Uint8Array>).getReader()
+      for (;;) {
+        const { done, value } = await reader.read()
+        if (done || this.#over) return
+        this.#events.datagram(value)
+      }
+    } catch {
+      // The session's end is reported by `closed`.
+    }
+  }
+
+  /** Whether datagrams can be sent at all. */
+  get hasDatagrams(): boolean {
+    return this.#datagrams !== undefined
+  }
+
+  get writable(): boolean {
+    this.#blocked = this.#queuedBytes >= SEND_BUFFER_BYTES
+    return !this.#blocked
+  }
+
+  openLane(channel: number): void {
+    if (this.#over || this.#lanes.has(channel)) return
+    const lane = new Lane(channel, {
+      open: () => this.#session.createBidirectionalStream(),
+      isOver: () => this.#over,
+      received: bytes => { if (!this.#over) this.#events.stream(channel, bytes) },
+      queued: bytes => this.#queued(bytes),
+      ended: () => void (this.#lanes.get(channel) === lane && this.#lanes.delete(channel)),
+      failed: reason => this.#fail(reason),
+    })
+    this.#lanes.set(channel, lane)
+    void lane.run()
+  }
+
+  #queued(bytes: number): void {
+    this.#queuedBytes += bytes
+    if (this.#blocked && this.#queuedBytes < SEND_BUFFER_BYTES / 2 && !this.#over) {
+      this.#blocked = false
+      this.#events.writable()
+    }
+  }
+
+  sendStream(channel: number, bytes: Uint8Array): void {
+    this.openLane(channel)
+    this.#lanes.get(channel)?.send(bytes)
+  }
+
+  finishLane(channel: number): void {
+    this.#lanes.get(channel)?.finish()
+  }
+
+  sendMessage(): void {}
+
+  sendDatagram(bytes: Uint8Array): void {
+    const writer = this.#datagrams
+    const most = Math.min(MAX_DATAGRAM_BYTES, this.#session.datagrams.maxDatagramSize)
+    if (!writer || bytes.length === 0 || bytes.length > most || (writer.desiredSize ?? 0) <= 0) return
+    writer.write(bytes).catch(() => undefined)
+  }
+
+  close(code: number, reason: string): void {
+    try {
+      this.#session.close({ closeCode: code, reason })
+    } catch {
+      // It ended in the meantime.
+    }
+  }
+
+  /** A lane that broke while the session lives leaves the two ends disagreeing: start over. */
+  #fail(reason: string): void {
+    if (this.#over) return
+    this.close(0, "")
+    this.#end(reason)
+  }
+
+  #end(reason: string): void {
+    if (this.#over) return
+    this.#over = true
+    this.#lanes.clear()
+    this.#events.closed(reason)
+  }
+}
+
+interface LaneContext {
+  open(): Promise<WebTransportBidirectionalStream>
+  isOver(): boolean
+  received(bytes: Uint8Array): void
+  /** The change in bytes that wait to be taken by the browser. */
+  queued(bytes: number): void
+  /** Both directions are over. */
+  ended(): void
+  failed(reason: string): void
+}
+
+/** One stream: a queue that is written as the browser takes it, and a reader. */
+class Lane {
+  readonly #context: LaneContext
+  readonly #channel: number
+  #queue: Uint8Array[] = []
+  #finished = false
+  #wake: (() => void) | undefined
+
+  constructor(channel: number, context: LaneContext) {
+    this.#channel = channel
+    this.#context = context
+  }
+
+  send(bytes: Uint8Array): void {
+    if (this.#finished) return
+    this.#queue.push(bytes)
+    this.#context.queued(bytes.length)
+    this.#wake?.()
+  }
+
+  finish(): void {
+    this.#finished = true
+    this.#wake?.()
+  }
+
+  async run(): Promise<void> {
+    const stream = await this.#open()
+    if (!stream) return
+    await Promise.all([this.#read(stream.readable as ReadableStream<Uint8Array>), this.#write(stream.writable)])
+    this.#context.ended()
+  }
+
+  /** Chromium rejects at the credit limit instead of waiting for more. */
+  async #open(): Promise<WebTransportBidirectionalStream | undefined> {
+    while (!this.#context.isOver()) {
+      try {
+        return await this.#context.open()
+      } catch {
+        await new Promise(resolve => setTimeout(resolve, LANE_RETRY_MILLIS))
+      }
+    }
+    return undefined
+  }
+
+  async #read(readable: ReadableStream<Uint8Array>): Promise<void> {
+    try {
+      const reader = readable.getReader()
+      for (;;) {
+        const { done, value } = await reader.read()
+        if (done) break
+        this.#context.received(value)
+      }
+      // The relay closes a document's lane after a `Close` frame in it; the core has read that frame already.
+    } catch (error) {
+      this.#broken(error)
+    }
+  }
+
+  async #write(writable: WritableStream<Uint8Array>): Promise<void> {
+    const writer = writable.getWriter()
+    writer.closed.catch(() => undefined)
+    try {
+      for (;;) {
+        if (this.#queue.length === 0) {
+          if (this.#finished) break
+          await new Promise<void>(resolve => (this.#wake = resolve))
+          this.#wake = undefined
+          continue
+        }
+        await writer.ready
+        const chunk = takeChunk(this.#queue, WRITE_BYTES)
+        await writer.write(chunk)
+        this.#context.queued(-chunk.length)
+      }
+      await writer.close()
+    } catch (error) {
+      this.#broken(error)
+    }
+  }
+
+  #broken(error: unknown): void {
+    // A finished lane may be reset by the relay without harm; any other takes the session with it.
+    if (!this.#finished) this.#context.failed(`lane ${this.#channel} broke: ${(error as Error)?.message ?? error}`)
+  }
+}
+
+/** Takes the front of a queue, joined, up to a size; a first chunk that is larger comes alone. */
+export function takeChunk(queue: Uint8Array[], most: number): Uint8Array {
+  let count = 1
+  let size = queue[0]!.length
+  while (count < queue.length && size + queue[count]!.length <= most) size += queue[count++]!.length
+  const taken = queue.splice(0, count)
+  if (count === 1) return taken[0]!
+  const joined = new Uint8Array(size)
+  let at = 0
+  for (const chunk of taken) {
+    joined.set(chunk, at)
+    at += chunk.length
+  }
+  return joined
+}
