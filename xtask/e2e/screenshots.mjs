@@ -49,7 +49,7 @@ async function take() {
     body.insert(0, text)
   }, TEXT)
   // The others write at places of their own, with a selection here and there, as their cursors show.
-  const places = [{ find: "Thursday", select: 8 }, { find: "- Rehearse", select: 0 }]
+  const places = [{ find: "Thursday", clicks: 2 }, { find: "restart", clicks: 1 }]
   for (const [index, { page }] of others.entries()) {
     await settled(page)
     await place(page, places[index])
@@ -70,24 +70,21 @@ async function settled(page) {
   await page.waitForSelector('#save[data-state="durable"]')
 }
 
-/** Puts the cursor where a text is, and selects so many characters from there, with keys as a person would. */
-async function place(page, { find, select }) {
+/** Puts the cursor where a text is, with the mouse as a person would: a double click selects the word. */
+async function place(page, { find, clicks }) {
   await page.bringToFront()
-  const at = await page.evaluate(find => {
-    const text = window.inkwire.doc.text("body").toString()
-    const before = text.slice(0, text.indexOf(find))
-    return { lines: before.split("\n").length - 1, columns: before.length - (before.lastIndexOf("\n") + 1) }
+  const { x, y } = await page.evaluate(find => {
+    const walker = document.createTreeWalker(document.querySelector(".cm-content"), NodeFilter.SHOW_TEXT)
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+      const start = node.textContent.indexOf(find)
+      if (start < 0) continue
+      const range = document.createRange()
+      range.setStart(node, start)
+      range.setEnd(node, start + find.length)
+      const box = range.getBoundingClientRect()
+      return { x: box.x + box.width / 2, y: box.y + box.height / 2 }
+    }
+    throw new Error(`the editor does not show ${find}`)
   }, find)
-  await page.click(".cm-content")
-  await chord(page, "Control", "Home")
-  for (let i = 0; i < at.lines; i++) await page.keyboard.press("ArrowDown")
-  await page.keyboard.press("Home")
-  for (let i = 0; i < at.columns; i++) await page.keyboard.press("ArrowRight")
-  for (let i = 0; i < select; i++) await chord(page, "Shift", "ArrowRight")
-}
-
-async function chord(page, modifier, key) {
-  await page.keyboard.down(modifier)
-  await page.keyboard.press(key)
-  await page.keyboard.up(modifier)
+  await page.mouse.click(x, y, { count: clicks })
 }
