@@ -79,15 +79,16 @@ impl Room {
         upload.next = batch.last().saturating_add(1);
         let digest = Digest::of(&batch.operations);
         let subject = member.subject.clone();
-        match self.examine(clock, &batch, &digest, &subject) {
+        match self.examine(Some(clock), &batch, &digest, &subject) {
             Ok(checked) => {
+                // What was asked for came; if it is dropped below, it has to be asked for again.
+                if let Some(upload) = self.members.get_mut(&id).and_then(|member| member.uploads.get_mut(&actor)) {
+                    upload.asked = None;
+                }
                 let waiting = self.durability.bytes();
                 if waiting > 0 && waiting + batch.operations.len() + ENTRY_OVERHEAD > self.config.undurable_bytes {
                     self.durability.starve(id, actor);
                     return Ok(());
-                }
-                if let Some(upload) = self.members.get_mut(&id).and_then(|member| member.uploads.get_mut(&actor)) {
-                    upload.asked = None;
                 }
                 self.accept(clock, Some(id), batch, digest, subject, &checked);
                 self.acknowledge(id);
@@ -124,7 +125,7 @@ impl Room {
     }
 
     fn place_offer(&mut self, clock: Clock, mut offer: Waiting) -> Result<(), Reason> {
-        match self.examine(clock, &offer.batch, &offer.digest, &offer.subject) {
+        match self.examine(None, &offer.batch, &offer.digest, &offer.subject) {
             Ok(checked) => {
                 // The receipt proves that this was accepted once, within the bound. So offers have as much again, and beyond it
                 // the one who offers comes back later.
@@ -166,8 +167,15 @@ impl Room {
         }
     }
 
-    /// The one place that says what may become part of the document.
-    fn examine(&self, clock: Clock, batch: &Batch, digest: &Digest, subject: &Arc<str>) -> Result<Checked, Obstacle> {
+    /// The one place that says what may become part of the document. Without a clock times are not looked at: a receipt says
+    /// that they were, by the clock of that moment.
+    fn examine(
+        &self,
+        clock: Option<Clock>,
+        batch: &Batch,
+        digest: &Digest,
+        subject: &Arc<str>,
+    ) -> Result<Checked, Obstacle> {
         let refused = |code: Code, text: String| Err(Obstacle::Refused((code, text)));
         let (actor, state) = (batch.actor, self.actors.get(batch.actor));
         let held = state.map_or(0, |state| state.held);
@@ -206,7 +214,7 @@ impl Room {
                 return Err(Obstacle::Early((*other, *counter), (Code::MissingDependency, text)));
             }
         }
-        if let Some(time) = checked.latest_time {
+        if let (Some(time), Some(clock)) = (checked.latest_time, clock) {
             let limit = clock
                 .unix_millis
                 .max(self.latest_time.millis())

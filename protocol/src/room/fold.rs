@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use inkwire_document::{Snapshot, VersionVector};
+use inkwire_document::{Actor, Snapshot, VersionVector};
 
 use super::accept::encode;
 use super::catch_up::{Base, covers};
@@ -41,31 +41,47 @@ impl Room {
                 state.subject = Some(subject);
             }
         }
-        for record in batches {
-            self.load_record(record);
+        // The order of the log is that of arrival, except where a store took a write first that was made later, or kept one of
+        // which nobody was told: what refers to what comes later, or never came, waits for it.
+        let mut rest = batches;
+        while !rest.is_empty() {
+            let before = rest.len();
+            rest = rest.into_iter().filter_map(|record| self.load_record(record)).collect();
+            if rest.len() == before {
+                self.unusable_records += before;
+                break;
+            }
         }
     }
 
-    fn load_record(&mut self, record: LogRecord) {
+    /// Takes a record from the log, or gives it back if something before it is missing.
+    fn load_record(&mut self, record: LogRecord) -> Option<LogRecord> {
+        let batch = &record.batch;
+        let held = self.actors.held(batch.actor);
+        if batch.last() <= held {
+            return None;
+        }
+        if batch.first > held + 1 {
+            return Some(record);
+        }
+        let checked = batch.check(&self.config.limits);
+        let Some(checked) = checked.ok().filter(|_| batch.first == held + 1) else {
+            self.unusable_records += 1;
+            return None;
+        };
+        let missing = |(other, counter): &(Actor, u64)| *other != batch.actor && self.actors.held(*other) < *counter;
+        if checked.references.iter().any(missing) {
+            return Some(record);
+        }
         let LogRecord { batch, subject, received_millis, digest } = record;
         let state = self.actors.entry(batch.actor);
-        if batch.last() <= state.held {
-            return;
-        }
-        if batch.first != state.held + 1 {
-            self.unusable_records += 1;
-            return;
-        }
         (state.held, state.durable) = (batch.last(), batch.last());
         state.subject.get_or_insert_with(|| subject.clone());
-        if let Ok(checked) = batch.check(&self.config.limits)
-            && let Some(time) = checked.latest_time
-        {
-            self.latest_time = self.latest_time.max(time);
-        }
+        self.latest_time = self.latest_time.max(checked.latest_time.unwrap_or_default());
         let (frame, batch) = encode(batch, None);
         let record = LogRecord { batch, subject, received_millis, digest };
         self.tail.push(frame, Kind::Batch { record, origin: None });
+        None
     }
 
     /// What to fold, when the durable part of the tail exceeds its budget and no fold is under way. From then on one is, until
