@@ -11,9 +11,12 @@
 //! - [`record`]: what a room hands to the store for one accepted batch.
 //! - [`random`]: the seeded generator that both ends draw from.
 //! - [`receipt`]: the proof that a relay had accepted a batch, for whoever offers it again.
+//! - [`client`]: the client's half of a session.
+//! - [`replica`]: the client's half of a document: state, outbox, retained batches, resynchronisation.
 //! - [`session`]: the relay's half of the control lane.
 //! - [`room`]: the relay's half of a document: members, tail, acknowledgements, presence.
 
+pub mod client;
 mod clock;
 pub mod code;
 pub mod frame;
@@ -21,6 +24,7 @@ pub mod limits;
 pub mod random;
 pub mod receipt;
 pub mod record;
+pub mod replica;
 pub mod room;
 pub mod session;
 pub mod wire;

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use inkwire_document::Actor;
+use serde::Serializer;
 use serde::de::{MapAccess, SeqAccess};
 use serde::ser::{SerializeMap, SerializeTuple};
-use serde::Serializer;
 
 use super::value::{Adapter, Encode, Value, element};
 

@@ -73,9 +73,7 @@ impl StreamDecoder {
         let Some((length, width)) = decode_length(&self.buffer) else { return Ok(None) };
         let failed = match length {
             0 => Some(WireError::Empty),
-            length if length > MAX_FRAME_BYTES as u64 => {
-                Some(WireError::TooLarge { length, limit: MAX_FRAME_BYTES })
-            }
+            length if length > MAX_FRAME_BYTES as u64 => Some(WireError::TooLarge { length, limit: MAX_FRAME_BYTES }),
             _ => None,
         };
         if let Some(error) = failed {

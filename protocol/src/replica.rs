@@ -1,0 +1,446 @@
+//! The client's half of one document: its state, its outbox, what it retains for others, and its resynchronisation.
+//!
+//! A [`Replica`] lives through any number of connections. On each, it opens the document with the version vector that it
+//! has, offers again what it has seen of others and the relay lacks, sends again what is its own and not durable, and
+//! takes in what it missed. [`crate::client::Client`] drives it; applications read it through
+//! [`crate::client::Client::replica`].
+//!
+//! # What is bounded, and how
+//! | what | bound | past it |
+//! |---|---|---|
+//! | own edits that are not durable | [`ReplicaConfig::outbox_bytes`], and one edit | edits are refused with `OutboxFull` |
+//! | others' batches that are not durable | [`ReplicaConfig::retained_bytes`] | the newest are not retained |
+//! | batches that came early | the document's own bound | the document is opened anew |
+//! | a snapshot that is coming in | [`ReplicaConfig::snapshot_bytes`] | the document is closed |
+//! | others' presence | 4,096 sessions | further ones are not shown |
+//! | changes for the application | what was applied since it took them last | take them at each `Changed` |
+
+mod assembly;
+mod difference;
+mod editing;
+mod outbox;
+mod presence;
+mod receive;
+mod retained;
+mod transmit;
+
+use std::collections::BTreeMap;
+use std::mem;
+
+use bytes::Bytes;
+use inkwire_document::{Actor, Change, Document, EditError, Unit, VersionVector};
+
+pub use presence::Peer;
+
+use crate::frame::Role;
+use crate::random::Random;
+use crate::{Code, limits};
+use assembly::Assembly;
+use outbox::Outbox;
+use presence::Presence;
+use retained::Retained;
+
+/// A replica's bounds.
+#[derive(Clone, Debug)]
+pub struct ReplicaConfig {
+    /// The role to ask for. The relay may grant less.
+    pub role: Role,
+    /// Bytes of own edits that are not durable, bookkeeping included. 32 MiB: over 300,000 one-character edits made while
+    /// disconnected take some 10 MiB of it, 300,000 sent one by one and not yet durable some 37 bytes each more.
+    pub outbox_bytes: usize,
+    /// Bytes of others' batches that were seen and are not durable. 16 MiB: a relay lets 8 MiB of a document be undurable.
+    pub retained_bytes: usize,
+    /// Bytes of one snapshot. 256 MiB.
+    pub snapshot_bytes: usize,
+    /// While nothing can be sent, so many edits go into one batch; typing then costs a fraction of its bytes. 1,000.
+    pub max_batch_edits: usize,
+    /// What changes' positions count.
+    pub unit: Unit,
+}
+
+impl Default for ReplicaConfig {
+    fn default() -> Self {
+        Self {
+            role: Role::Editor,
+            outbox_bytes: 32 << 20,
+            retained_bytes: 16 << 20,
+            snapshot_bytes: 256 << 20,
+            max_batch_edits: 1_000,
+            unit: Unit::default(),
+        }
+    }
+}
+
+/// How many of a replica's own edits are in which state; each is in exactly one.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Status {
+    /// Made here, and not handed to the present connection.
+    pub local: u64,
+    /// Handed to the connection or held by the relay, and not known to be durable.
+    pub sent: u64,
+    /// In the relay's store.
+    pub durable: u64,
+    /// Refused by the relay and taken back.
+    pub refused: u64,
+}
+
+impl Status {
+    /// Edits that were ever made.
+    pub fn made(&self) -> u64 {
+        self.local + self.sent + self.durable + self.refused
+    }
+
+    /// Edits whose fate is decided: an edit that was the `n`-th is once this is at least `n`, as they are decided in order.
+    pub fn settled(&self) -> u64 {
+        self.durable + self.refused
+    }
+}
+
+/// Why an edit was not made. The document is as it was.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EditRefused {
+    /// The session may only read the document.
+    #[error("the document is read-only for this session")]
+    ReadOnly,
+    /// Too many bytes of edits wait to become durable.
+    #[error("{bytes} bytes of edits wait to become durable, the limit is {limit}")]
+    OutboxFull {
+        /// Bytes that wait.
+        bytes: usize,
+        /// [`ReplicaConfig::outbox_bytes`].
+        limit: usize,
+    },
+    /// The replica is being rebuilt after a refused batch; try again once it is synced.
+    #[error("the document is being rebuilt")]
+    NotReady,
+    /// The document was closed.
+    #[error("the document is closed")]
+    Closed,
+    /// The document refused it.
+    #[error(transparent)]
+    Edit(EditError),
+}
+
+impl From<EditError> for EditRefused {
+    fn from(error: EditError) -> Self {
+        match error {
+            // A lease on an actor whose operations are still coming in.
+            EditError::Behind { .. } => Self::NotReady,
+            error => Self::Edit(error),
+        }
+    }
+}
+
+/// Edits that the relay refused, and that were taken back.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Refusal {
+    /// Why.
+    pub code: Code,
+    /// For people.
+    pub reason: String,
+    /// How many edits were taken back: the refused one and all that were not durable.
+    pub edits: u64,
+}
+
+/// Where the replica stands with the relay.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Phase {
+    /// No lane.
+    Offline,
+    /// A lane, and `Open` is the next frame to send.
+    Opening,
+    /// `Open` was sent.
+    Opened,
+    /// The answer came; what was missed is coming in. Own batches may go out.
+    Syncing,
+    /// Everything came in.
+    Live,
+    /// `CloseDocument` was sent, or the relay closed the lane.
+    Closed,
+}
+
+/// What the replica asks of the session after it received something.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Want {
+    /// A new lane for the document; after a pause if the relay may need one.
+    Reopen { pause: bool },
+    /// The document is closed for good.
+    Close { code: Code, reason: String },
+}
+
+/// What the application has not been told yet; one flag each, so that a slow application costs nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct News {
+    pub(crate) opened: bool,
+    pub(crate) synced: bool,
+    pub(crate) changed: bool,
+    pub(crate) status: bool,
+    pub(crate) durable: bool,
+    pub(crate) presence: bool,
+    pub(crate) refused: Option<Refusal>,
+    pub(crate) closed: Option<(Code, String)>,
+}
+
+/// Who the replica writes as.
+#[derive(Clone, Debug)]
+struct Writer {
+    actor: Actor,
+    ticket: Option<Bytes>,
+}
+
+/// The client's half of one document.
+#[derive(Debug)]
+pub struct Replica {
+    name: String,
+    config: ReplicaConfig,
+    random: Random,
+    document: Document,
+    /// While rebuilding: what the application still sees.
+    shown: Option<Document>,
+    observing: bool,
+    /// What rebuilding changed in the application's view.
+    changes: Vec<Change>,
+    incarnation: Option<u64>,
+    role: Option<Role>,
+    writer: Option<Writer>,
+    /// `document.next_counter()` when the open transaction began.
+    transaction_start: u64,
+    outbox: Outbox,
+    refused_edits: u64,
+    retained: Retained,
+    durable: VersionVector,
+    phase: Phase,
+    session: u64,
+    /// Parts of the vector that belongs to the next `Opened` or `Synced`.
+    vector_parts: VersionVector,
+    assembly: Assembly,
+    presence: Presence,
+    /// `Open` was sent on the present lane, and the relay has not closed it.
+    lane_open: bool,
+    /// Lanes in a row that the relay closed for what a batch said, without taking any.
+    strikes: u32,
+    want: Option<Want>,
+    news: News,
+}
+
+impl Replica {
+    /// An empty replica of the document `name`. `seed` must be unpredictable and never used twice: an actor that is made
+    /// offline comes from it.
+    pub fn new(name: &str, config: ReplicaConfig, seed: u64) -> Self {
+        let mut replica = Self {
+            name: name.to_owned(),
+            document: Document::new(),
+            config,
+            random: Random::new(seed),
+            shown: None,
+            observing: false,
+            changes: Vec::new(),
+            incarnation: None,
+            role: None,
+            writer: None,
+            transaction_start: 0,
+            outbox: Outbox::default(),
+            refused_edits: 0,
+            retained: Retained::default(),
+            durable: VersionVector::new(),
+            phase: Phase::Offline,
+            session: 0,
+            vector_parts: VersionVector::new(),
+            assembly: Assembly::default(),
+            presence: Presence::default(),
+            lane_open: false,
+            strikes: 0,
+            want: None,
+            news: News::default(),
+        };
+        replica.document = replica.empty_document();
+        replica
+    }
+
+    fn empty_document(&self) -> Document {
+        let mut document = Document::new();
+        document.set_change_unit(self.config.unit);
+        document
+    }
+
+    /// The document's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the application sees: its own edits at once, others' as they come. While the replica is rebuilt after a
+    /// refusal it is the state before it.
+    pub fn document(&self) -> &Document {
+        self.shown.as_ref().unwrap_or(&self.document)
+    }
+
+    /// The document's incarnation, once a relay said it.
+    pub fn incarnation(&self) -> Option<u64> {
+        self.incarnation
+    }
+
+    /// The role that the relay granted; `None` before its first answer.
+    pub fn role(&self) -> Option<Role> {
+        self.role
+    }
+
+    /// Whether everything that the relay held when the present lane was opened has come in.
+    pub fn synced(&self) -> bool {
+        self.phase == Phase::Live
+    }
+
+    /// Whether the document was closed, by either side.
+    pub fn closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
+    /// How many own edits are local, sent and durable.
+    pub fn status(&self) -> Status {
+        Status {
+            local: self.outbox.unsent_edits() + self.document.pending_edits() as u64,
+            sent: self.outbox.sent_edits(),
+            durable: self.outbox.durable_edits(),
+            refused: self.refused_edits,
+        }
+    }
+
+    /// Whether every own edit is durable.
+    pub fn all_durable(&self) -> bool {
+        self.outbox.is_empty() && self.document.pending_edits() == 0
+    }
+
+    /// What the relay called durable, of everybody's.
+    pub fn durable(&self) -> &VersionVector {
+        &self.durable
+    }
+
+    /// Bytes of own edits that are not durable, by the measure of [`ReplicaConfig::outbox_bytes`].
+    pub fn outbox_bytes(&self) -> usize {
+        self.outbox.bytes() + self.transaction_bytes()
+    }
+
+    /// Others' batches that are retained until they are durable, and their bytes.
+    pub fn retained(&self) -> (usize, usize) {
+        (self.retained.len(), self.retained.bytes())
+    }
+
+    /// Others' presence by session.
+    pub fn presence(&self) -> &BTreeMap<u64, Peer> {
+        self.presence.peers()
+    }
+
+    /// The own presence as it was set last.
+    pub fn own_presence(&self) -> Option<&Bytes> {
+        self.presence.own()
+    }
+
+    pub(crate) fn news(&mut self) -> &mut News {
+        &mut self.news
+    }
+
+    pub(crate) fn take_want(&mut self) -> Option<Want> {
+        self.want.take()
+    }
+
+    pub(crate) fn set_presence(&mut self, state: Option<Bytes>) {
+        debug_assert!(state.as_ref().is_none_or(|state| state.len() <= limits::MAX_PRESENCE_BYTES));
+        self.presence.set(state);
+    }
+
+    pub(crate) fn observe_changes(&mut self, observe: bool) {
+        self.observing = observe;
+        if self.shown.is_none() {
+            self.document.observe_changes(observe);
+        }
+        if !observe {
+            self.changes.clear();
+        }
+    }
+
+    /// The changes since the last call, in order.
+    pub(crate) fn take_changes(&mut self) -> Vec<Change> {
+        if self.changes.is_empty() {
+            // While rebuilding, the application still sees `shown`; its last changes were taken when that began.
+            return if self.shown.is_none() { self.document.take_changes() } else { Vec::new() };
+        }
+        let mut changes = mem::take(&mut self.changes);
+        if self.shown.is_none() {
+            changes.append(&mut self.document.take_changes());
+        }
+        changes
+    }
+
+    /// A lane for the document exists: `Open` goes out next.
+    pub(crate) fn start(&mut self, session: u64) {
+        self.session = session;
+        self.phase = Phase::Opening;
+        self.want = None;
+        self.lane_open = false;
+        self.assembly = Assembly::default();
+        self.vector_parts = VersionVector::new();
+        self.presence.restart();
+        self.outbox.unsend();
+        self.retained.stop_offering();
+    }
+
+    /// Whether the relay has the document open on the present lane, as far as this end knows.
+    pub(crate) fn is_open_at_relay(&self) -> bool {
+        self.lane_open
+    }
+
+    /// The lane is gone.
+    pub(crate) fn stop(&mut self) {
+        if self.phase == Phase::Closed {
+            return;
+        }
+        self.phase = Phase::Offline;
+        self.outbox.unsend();
+        self.retained.stop_offering();
+        self.assembly = Assembly::default();
+        self.news.presence |= self.presence.clear_peers();
+        self.news.status = true;
+    }
+
+    /// Ends the replica; further edits are refused.
+    pub(crate) fn finish(&mut self) {
+        self.stop();
+        self.phase = Phase::Closed;
+    }
+
+    /// Takes back everything that is not durable and starts from nothing on the next lane, as a new actor.
+    ///
+    /// Others' retained batches stay: they are offered as before.
+    fn rebuild(&mut self, code: Code, reason: &str) {
+        let edits = self.document.pending_edits() as u64 + self.outbox.clear();
+        self.refused_edits += edits;
+        let empty = self.empty_document();
+        let old = mem::replace(&mut self.document, empty);
+        if self.shown.is_none() {
+            let mut old = old;
+            if self.observing {
+                self.changes.append(&mut old.take_changes());
+            }
+            self.shown = Some(old);
+        }
+        self.writer = None;
+        self.transaction_start = 0;
+        self.durable = VersionVector::new();
+        self.strikes = 0;
+        let before = self.news.refused.take().map_or(0, |refusal| refusal.edits);
+        self.news.refused = Some(Refusal { code, reason: reason.to_owned(), edits: before + edits });
+        self.news.status = true;
+        self.news.durable = true;
+        self.want = Some(Want::Reopen { pause: false });
+    }
+
+    /// The rebuilt state is whole: from now on the application sees it.
+    fn reveal(&mut self) {
+        let Some(old) = self.shown.take() else { return };
+        if self.observing {
+            self.changes.extend(difference::changes(&old, &self.document, self.config.unit));
+            self.document.observe_changes(true);
+        }
+        self.news.changed = true;
+    }
+}

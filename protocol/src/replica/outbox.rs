@@ -1,0 +1,168 @@
+//! A replica's own batches that are not durable yet.
+
+use std::collections::VecDeque;
+
+use inkwire_document::Batch;
+
+/// What a batch costs beside its operations: its entry and the operations' allocation.
+const OVERHEAD_BYTES: usize = 96;
+
+#[derive(Debug)]
+struct Own {
+    batch: Batch,
+    /// Edits of the application that end with this batch: they are durable once it is.
+    edits: u64,
+}
+
+/// Own batches in the order of their counters, from the first that is not durable. Its size is bounded by the replica,
+/// which refuses edits when it is full.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    batches: VecDeque<Own>,
+    /// How many of `batches`, from the front, were handed to the connection or are held by the relay.
+    sent: usize,
+    bytes: usize,
+    edits: u64,
+    sent_edits: u64,
+    durable_edits: u64,
+}
+
+/// The relay asked for batches that are gone here, because it had said that they are durable.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Gone;
+
+impl Outbox {
+    pub(super) fn push(&mut self, batch: Batch, edits: u64) {
+        self.bytes += batch.operations.len() + OVERHEAD_BYTES;
+        self.edits += edits;
+        self.batches.push_back(Own { batch, edits });
+    }
+
+    /// Counts edits that took no operation: they are as safe as what was written before them.
+    pub(super) fn count_edits(&mut self, edits: u64) {
+        match self.batches.back_mut() {
+            Some(last) => {
+                last.edits += edits;
+                self.edits += edits;
+                if self.sent == self.batches.len() {
+                    self.sent_edits += edits;
+                }
+            }
+            None => self.durable_edits += edits,
+        }
+    }
+
+    /// The next batch to send.
+    pub(super) fn send(&mut self) -> Option<&Batch> {
+        let own = self.batches.get(self.sent)?;
+        self.sent += 1;
+        self.sent_edits += own.edits;
+        Some(&own.batch)
+    }
+
+    /// Everything up to `counter` is durable. Says whether that was news.
+    pub(super) fn durable(&mut self, counter: u64) -> bool {
+        let before = self.batches.len();
+        while self.batches.front().is_some_and(|own| own.batch.last() <= counter) {
+            let Some(own) = self.batches.pop_front() else { break };
+            self.bytes -= own.batch.operations.len() + OVERHEAD_BYTES;
+            self.edits -= own.edits;
+            self.durable_edits += own.edits;
+            if self.sent > 0 {
+                self.sent -= 1;
+                self.sent_edits -= own.edits;
+            }
+        }
+        self.batches.len() != before
+    }
+
+    /// The connection is gone: nothing is under way any more.
+    pub(super) fn unsend(&mut self) {
+        self.sent = 0;
+        self.sent_edits = 0;
+    }
+
+    /// Goes on after `held`, the last counter that the relay holds.
+    pub(super) fn resume_after(&mut self, held: u64) -> Result<(), Gone> {
+        if self.batches.front().is_some_and(|own| own.batch.first > held + 1) {
+            return Err(Gone);
+        }
+        self.sent = self.batches.partition_point(|own| own.batch.last() <= held);
+        self.sent_edits = self.batches.iter().take(self.sent).map(|own| own.edits).sum();
+        Ok(())
+    }
+
+    /// Drops everything; returns how many edits were lost.
+    pub(super) fn clear(&mut self) -> u64 {
+        let lost = self.edits;
+        *self = Self { durable_edits: self.durable_edits, ..Self::default() };
+        lost
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn unsent_edits(&self) -> u64 {
+        self.edits - self.sent_edits
+    }
+
+    pub(super) fn sent_edits(&self) -> u64 {
+        self.sent_edits
+    }
+
+    pub(super) fn durable_edits(&self) -> u64 {
+        self.durable_edits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use inkwire_document::Actor;
+
+    fn batch(first: u64, count: u32) -> Batch {
+        Batch { actor: Actor(1), first, count, operations: Bytes::from_static(b"abc") }
+    }
+
+    fn counts(outbox: &Outbox) -> (u64, u64, u64) {
+        (outbox.unsent_edits(), outbox.sent_edits(), outbox.durable_edits())
+    }
+
+    #[test]
+    fn every_edit_is_in_exactly_one_state() {
+        let mut outbox = Outbox::default();
+        for number in 0..4 {
+            outbox.push(batch(1 + number * 2, 2), 10);
+        }
+        assert_eq!(counts(&outbox), (40, 0, 0));
+        assert_eq!(outbox.send().map(|batch| batch.first), Some(1));
+        assert_eq!(outbox.send().map(|batch| batch.first), Some(3));
+        assert_eq!(counts(&outbox), (20, 20, 0));
+        assert!(!outbox.durable(1), "half a batch is none");
+        assert!(outbox.durable(2));
+        assert_eq!(counts(&outbox), (20, 10, 10));
+        outbox.unsend();
+        assert_eq!(counts(&outbox), (30, 0, 10));
+        assert_eq!(outbox.resume_after(4), Ok(()));
+        assert_eq!(counts(&outbox), (20, 10, 10));
+        assert_eq!(outbox.send().map(|batch| batch.first), Some(5));
+        assert_eq!(outbox.resume_after(1), Err(Gone), "3 is there, 2 is not");
+        assert_eq!(outbox.resume_after(2), Ok(()));
+        assert_eq!(outbox.send().map(|batch| batch.first), Some(3));
+        assert!(outbox.durable(8), "durable also covers what this connection has not sent");
+        assert_eq!(counts(&outbox), (0, 0, 40));
+        assert_eq!((outbox.bytes(), outbox.is_empty()), (0, true));
+        outbox.count_edits(1);
+        outbox.push(batch(9, 1), 1);
+        outbox.count_edits(1);
+        assert_eq!(counts(&outbox), (2, 0, 41));
+        assert_eq!(outbox.clear(), 2);
+        assert_eq!(counts(&outbox), (0, 0, 41));
+    }
+}

@@ -1,0 +1,154 @@
+//! A document's presence: this session's own state and others'.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::frame::{self, PresenceEntry};
+use crate::limits::{MAX_PRESENCE_BYTES, PRESENCE_REFRESH};
+
+/// Own states are sent at most 30 times a second, the newest each time: a relay fans them out no faster.
+const MIN_INTERVAL: Duration = Duration::from_millis(33);
+
+/// Sessions whose presence is kept; further ones are not shown. With 512 bytes each the worst case is about 2.5 MB.
+const MAX_PEERS: usize = 4_096;
+
+/// Another session's presence.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Peer {
+    /// The session's authenticated subject.
+    pub subject: String,
+    /// The state, as the other application encoded it.
+    pub state: Bytes,
+    sequence: u32,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Presence {
+    own: Option<Bytes>,
+    sequence: u32,
+    unsent: bool,
+    last_sent: Option<Duration>,
+    peers: BTreeMap<u64, Peer>,
+}
+
+impl Presence {
+    pub(super) fn set(&mut self, state: Option<Bytes>) {
+        if self.own != state {
+            self.own = state;
+            self.unsent = true;
+        }
+    }
+
+    pub(super) fn own(&self) -> Option<&Bytes> {
+        self.own.as_ref()
+    }
+
+    pub(super) fn peers(&self) -> &BTreeMap<u64, Peer> {
+        &self.peers
+    }
+
+    /// A new session knows nothing of the own state.
+    pub(super) fn restart(&mut self) {
+        self.unsent = self.own.is_some();
+        self.last_sent = None;
+    }
+
+    /// Forgets others; says whether there were any.
+    pub(super) fn clear_peers(&mut self) -> bool {
+        !std::mem::take(&mut self.peers).is_empty()
+    }
+
+    /// When the next state is due, on the monotonic clock.
+    pub(super) fn due(&self) -> Option<Duration> {
+        match (self.unsent, self.last_sent) {
+            (true, None) => Some(Duration::ZERO),
+            (true, Some(last)) => Some(last + MIN_INTERVAL),
+            (false, Some(last)) if self.own.is_some() => Some(last + PRESENCE_REFRESH),
+            (false, _) => None,
+        }
+    }
+
+    /// The state to send now, if one is due.
+    pub(super) fn poll(&mut self, now: Duration) -> Option<frame::Presence> {
+        self.due().filter(|due| *due <= now)?;
+        self.unsent = false;
+        self.last_sent = Some(now);
+        self.sequence = self.sequence.wrapping_add(1);
+        Some(frame::Presence { sequence: self.sequence, state: self.own.clone() })
+    }
+
+    /// Takes in others' states, the latest of each session; says whether anything changed.
+    pub(super) fn receive(&mut self, own_session: u64, entries: Vec<PresenceEntry>) -> bool {
+        let mut changed = false;
+        for PresenceEntry { session, sequence, subject, state } in entries {
+            let known = self.peers.get(&session);
+            // Datagrams and the lane may overtake each other. A session whose state was taken away is forgotten with
+            // its sequence; its next state is then a new one.
+            let stale = known.is_some_and(|peer| peer.sequence.wrapping_sub(sequence) as i32 > 0);
+            if session == own_session || stale {
+                continue;
+            }
+            match state {
+                Some(state) if state.len() <= MAX_PRESENCE_BYTES => {
+                    if known.is_none() && self.peers.len() >= MAX_PEERS {
+                        continue;
+                    }
+                    changed |= known.is_none_or(|peer| peer.state != state);
+                    // A copy: the entry is a slice of a read buffer.
+                    let state = Bytes::copy_from_slice(&state);
+                    self.peers.insert(session, Peer { subject, state, sequence });
+                }
+                Some(_) => {}
+                None => changed |= self.peers.remove(&session).is_some(),
+            }
+        }
+        changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(session: u64, sequence: u32, state: Option<&'static [u8]>) -> PresenceEntry {
+        let state = state.map(Bytes::from_static);
+        PresenceEntry { session, sequence, subject: "ada".into(), state }
+    }
+
+    #[test]
+    fn the_own_state_is_paced_repeated_and_taken_away() {
+        let at = Duration::from_millis;
+        let mut presence = Presence::default();
+        assert_eq!(presence.poll(at(0)), None, "nothing was set");
+        presence.set(Some(Bytes::from_static(b"1")));
+        assert_eq!(presence.poll(at(0)).map(|frame| frame.sequence), Some(1));
+        presence.set(Some(Bytes::from_static(b"2")));
+        presence.set(Some(Bytes::from_static(b"3")));
+        assert_eq!(presence.poll(at(32)), None);
+        assert_eq!(presence.poll(at(33)).and_then(|frame| frame.state), Some(Bytes::from_static(b"3")));
+        assert_eq!(presence.due(), Some(at(33) + PRESENCE_REFRESH));
+        assert!(presence.poll(at(33) + PRESENCE_REFRESH).is_some());
+        presence.set(None);
+        let last = presence.poll(at(60_000));
+        assert_eq!(last.map(|frame| (frame.sequence, frame.state)), Some((4, None)));
+        assert_eq!(presence.due(), None);
+        presence.restart();
+        assert_eq!(presence.due(), None, "a new session never saw a state");
+    }
+
+    #[test]
+    fn the_latest_state_of_each_session_wins() {
+        let mut presence = Presence::default();
+        assert!(presence.receive(9, vec![entry(1, 5, Some(b"a")), entry(9, 1, Some(b"own"))]));
+        assert!(!presence.receive(9, vec![entry(1, 4, Some(b"old"))]));
+        assert!(!presence.receive(9, vec![entry(1, 6, Some(b"a"))]), "a repetition changes nothing");
+        assert_eq!(presence.peers().len(), 1);
+        assert!(presence.receive(9, vec![entry(1, 7, None)]));
+        assert!(presence.peers().is_empty());
+        let crowd = (0..5_000).map(|session| entry(100 + session, 1, Some(b"x"))).collect();
+        presence.receive(9, crowd);
+        assert_eq!(presence.peers().len(), MAX_PEERS);
+    }
+}

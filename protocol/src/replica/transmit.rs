@@ -1,0 +1,58 @@
+//! What a replica has to send: nothing is queued, each frame is made when the connection takes it.
+
+use std::time::Duration;
+
+use super::{Phase, Replica};
+use crate::frame::{self, Channel, Claim, Frame, Options};
+
+impl Replica {
+    /// The next frame for the document's lane: `Open`, then others' batches that the relay lacks, then own ones.
+    pub(crate) fn poll_frame(&mut self, channel: Channel) -> Option<Frame> {
+        match self.phase {
+            Phase::Opening => {
+                self.phase = Phase::Opened;
+                self.lane_open = true;
+                Some(self.open_frame(channel).into())
+            }
+            Phase::Syncing | Phase::Live => self.poll_batch(),
+            Phase::Offline | Phase::Opened | Phase::Closed => None,
+        }
+    }
+
+    fn poll_batch(&mut self) -> Option<Frame> {
+        if let Some(offer) = self.retained.next_offer() {
+            return Some(offer.into());
+        }
+        let batch = self.outbox.send()?.clone();
+        self.news.status = true;
+        Some(frame::Batch::new(batch, None).into())
+    }
+
+    fn open_frame(&self, channel: Channel) -> frame::Open {
+        let claim = self.writer.as_ref().map(|writer| Claim {
+            actor: writer.actor,
+            last: self.document.next_counter().map_or(0, |next| next - 1),
+            ticket: writer.ticket.clone(),
+        });
+        frame::Open {
+            channel,
+            document: self.name.clone(),
+            incarnation: self.incarnation,
+            vector: self.document.version().clone(),
+            durable: self.durable.clone(),
+            role: self.config.role,
+            claim,
+            options: Options::default(),
+        }
+    }
+
+    /// The own presence, when it is due: for a datagram where there are some, else for the lane.
+    pub(crate) fn poll_presence(&mut self, now: Duration) -> Option<frame::Presence> {
+        matches!(self.phase, Phase::Syncing | Phase::Live).then(|| self.presence.poll(now)).flatten()
+    }
+
+    /// When presence is due.
+    pub(crate) fn poll_timeout(&self) -> Option<Duration> {
+        matches!(self.phase, Phase::Syncing | Phase::Live).then(|| self.presence.due()).flatten()
+    }
+}
