@@ -31,7 +31,12 @@ pub(super) struct Presence {
     unsent: bool,
     last_sent: Option<Duration>,
     peers: BTreeMap<u64, Peer>,
+    /// Sessions whose state was taken away, with the sequence of that: a late datagram must not bring it back.
+    gone: BTreeMap<u64, u32>,
 }
+
+/// How `gone` is kept small; whoever is forgotten may at worst be shown once more until the relay says again that it went.
+const MAX_GONE: usize = 256;
 
 impl Presence {
     pub(super) fn set(&mut self, state: Option<Bytes>) {
@@ -57,6 +62,7 @@ impl Presence {
 
     /// Forgets others; says whether there were any.
     pub(super) fn clear_peers(&mut self) -> bool {
+        self.gone.clear();
         !std::mem::take(&mut self.peers).is_empty()
     }
 
@@ -84,10 +90,11 @@ impl Presence {
         let mut changed = false;
         for PresenceEntry { session, sequence, subject, state } in entries {
             let known = self.peers.get(&session);
-            // Datagrams and the lane may overtake each other. A session whose state was taken away is forgotten with
-            // its sequence; its next state is then a new one.
-            let stale = known.is_some_and(|peer| peer.sequence.wrapping_sub(sequence) as i32 > 0);
-            if session == own_session || stale {
+            // Datagrams and the lane may overtake each other.
+            let ahead = |latest: u32| latest.wrapping_sub(sequence) as i32;
+            let older = known.is_some_and(|peer| ahead(peer.sequence) > 0);
+            let past = self.gone.get(&session).is_some_and(|latest| ahead(*latest) >= 0);
+            if session == own_session || older || past {
                 continue;
             }
             match state {
@@ -98,10 +105,17 @@ impl Presence {
                     changed |= known.is_none_or(|peer| peer.state != state);
                     // A copy: the entry is a slice of a read buffer.
                     let state = Bytes::copy_from_slice(&state);
+                    self.gone.remove(&session);
                     self.peers.insert(session, Peer { subject, state, sequence });
                 }
                 Some(_) => {}
-                None => changed |= self.peers.remove(&session).is_some(),
+                None => {
+                    changed |= self.peers.remove(&session).is_some();
+                    if self.gone.len() >= MAX_GONE {
+                        self.gone.pop_first();
+                    }
+                    self.gone.insert(session, sequence);
+                }
             }
         }
         changed
@@ -147,6 +161,8 @@ mod tests {
         assert_eq!(presence.peers().len(), 1);
         assert!(presence.receive(9, vec![entry(1, 7, None)]));
         assert!(presence.peers().is_empty());
+        assert!(!presence.receive(9, vec![entry(1, 6, Some(b"late"))]), "it does not come back");
+        assert!(presence.receive(9, vec![entry(1, 8, Some(b"new"))]));
         let crowd = (0..5_000).map(|session| entry(100 + session, 1, Some(b"x"))).collect();
         presence.receive(9, crowd);
         assert_eq!(presence.peers().len(), MAX_PEERS);

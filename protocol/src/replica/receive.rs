@@ -10,6 +10,9 @@ use crate::frame::{self, Frame, Role};
 /// After so many lanes in a row that end for what a batch said, the batch is taken for refused.
 const MAX_STRIKES: u32 = 2;
 
+/// Entries of a vector that spans frames.
+const MAX_VECTOR_ENTRIES: usize = 1 << 20;
+
 /// The relay broke the protocol: the session ends with this.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Violation {
@@ -35,6 +38,9 @@ impl Replica {
             (Frame::Close(close), _) => self.on_close(close),
             (Frame::Vector(vector), Phase::Opened | Phase::Syncing | Phase::Live) => {
                 self.vector_parts.dots.extend(vector.part.dots);
+                if self.vector_parts.dots.len() > MAX_VECTOR_ENTRIES {
+                    return Err(Violation { code: Code::FrameTooLarge, reason: "a vector without end" });
+                }
             }
             (Frame::Opened(opened), Phase::Opened) => self.on_opened(opened),
             (Frame::Snapshot(chunk), Phase::Syncing | Phase::Live) => return self.on_snapshot(chunk),

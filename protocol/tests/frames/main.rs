@@ -1,0 +1,6 @@
+//! The bytes of every frame: pinned as files, round-tripped, and mangled.
+
+mod golden;
+mod malformed;
+mod round_trip;
+mod samples;
