@@ -6,13 +6,16 @@
 //! - [`store`]: the trait [`Store`], its keys and what loading gives.
 //! - [`error`]: what can go wrong, in the kinds that a caller acts on.
 //! - [`memory`]: an engine that keeps everything in memory, for tests and simulators.
+//! - [`embedded`]: the engine for one node, in a directory of its own.
 
+pub mod embedded;
 pub mod error;
 pub mod memory;
 pub mod store;
 
 mod contents;
 
+pub use embedded::EmbeddedStore;
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use store::{Append, DocumentKey, Loaded, Store, StoredSnapshot};

@@ -1,0 +1,107 @@
+//! The thread that writes the tables: it moves rows there from journals that are full, and commits snapshots.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use bytes::Bytes;
+use inkwire_document::{Actor, VersionVector};
+use tokio::sync::oneshot;
+
+use super::disk::Disk;
+use super::tables::{FILE, Tables};
+use super::{Shared, journal};
+use crate::error::StoreError;
+use crate::store::DocumentKey;
+
+/// What the settler is asked to do.
+pub(super) enum Job {
+    /// A journal was sealed.
+    Settle,
+    /// Commit a snapshot.
+    Snapshot(Box<Snapshot>),
+    /// Nothing more will come.
+    End,
+}
+
+/// One call of `commit_snapshot`.
+pub(super) struct Snapshot {
+    pub(super) document: DocumentKey,
+    pub(super) snapshot: Bytes,
+    pub(super) version: VersionVector,
+    pub(super) actors: Vec<(Actor, Arc<str>)>,
+    pub(super) done: oneshot::Sender<Result<(), StoreError>>,
+}
+
+pub(super) struct Settler {
+    pub(super) shared: Arc<Shared>,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) tables: Arc<Tables>,
+    pub(super) jobs: Receiver<Job>,
+}
+
+impl Settler {
+    pub(super) fn run(self) {
+        while let Ok(job) = self.jobs.recv() {
+            match job {
+                Job::Settle => self.settle(),
+                Job::Snapshot(snapshot) => self.commit(*snapshot),
+                Job::End => break,
+            }
+        }
+    }
+
+    fn settle(&self) {
+        let oldest = self.shared.pending.read().oldest();
+        let Some(sealed) = oldest else { return };
+        if self.shared.failure().is_some() {
+            return;
+        }
+        let settled = self.tables.settle(sealed.number, &sealed.rows());
+        match settled {
+            Ok(()) => {
+                self.shared.pending.write().settled();
+                remove_journal(self.disk.as_ref(), sealed.number);
+            }
+            // The rows stay in the journal and in memory; nothing is lost, but the store goes no further.
+            Err(error) => self.shared.fail(self.write_error(error)),
+        }
+        self.shared.settled();
+    }
+
+    fn commit(&self, job: Snapshot) {
+        let result = match self.shared.failure() {
+            Some(failure) => Err(failure),
+            None => {
+                let result = self.tables.commit_snapshot(&job.document, &job.snapshot, job.version, job.actors);
+                result.map_err(|error| match error {
+                    // Of this one document: the transaction was given up and changed nothing.
+                    StoreError::Diverged { .. } | StoreError::Corrupt { .. } => error,
+                    error => {
+                        let error = self.write_error(error);
+                        self.shared.fail(error.clone());
+                        error
+                    }
+                })
+            }
+        };
+        let _ = job.done.send(result);
+    }
+
+    /// After a write or sync of the tables failed, nobody knows what the disk holds.
+    fn write_error(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::Unavailable { reason, .. } => {
+                StoreError::ReadOnly { file: self.disk.directory().join(FILE), reason }
+            }
+            error => error,
+        }
+    }
+}
+
+/// Removes the journal with `number`, which is settled. One that stays is removed at the next opening.
+pub(super) fn remove_journal(disk: &dyn Disk, number: u64) {
+    let name = journal::name(number);
+    if let Err(error) = disk.remove(&name) {
+        tracing::warn!(file = %disk.directory().join(name).display(), %error, "a settled journal could not be removed");
+    }
+}
