@@ -2,7 +2,7 @@
 //!
 //! What was written and not synced is in the page cache: reads see it, a power cut keeps any part of it, sector by
 //! sector. A sync that fails leaves the page cache as it is and forgets that it is not on the disk, as Linux does: no
-//! later sync writes it.
+//! later sync writes it. Names are the file system's own metadata, which it keeps dirty until a sync succeeds.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -263,10 +263,10 @@ impl Disk for SimulatedDisk {
     fn sync_directory(&self) -> io::Result<()> {
         let mut state = self.state.lock();
         state.operate()?;
-        let changes = std::mem::take(&mut state.name_changes);
         if state.sync_fails() {
             return Err(io::Error::other("the sync of the directory failed"));
         }
+        let changes = std::mem::take(&mut state.name_changes);
         for change in changes {
             match change {
                 NameChange::Set(name, inode) => state.durable_names.insert(name, inode),

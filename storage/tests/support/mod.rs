@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod disk;
+pub mod ledger;
 
 use std::sync::Arc;
 
