@@ -22,6 +22,7 @@ const common = {
   format: "esm",
   target: ["es2022", "chrome114", "firefox115", "safari16.4"],
   loader: { ".wasm": "file" },
+  alias: { "inkwire-wasm": WASM },
   legalComments: "none",
   logLevel: "warning",
 }
@@ -93,7 +94,7 @@ async function buildPage(outdir) {
     minify: true,
     metafile: true,
     // The demo is a user of the published module like any other.
-    alias: { inkwire: "/client/inkwire.js" },
+    alias: { ...common.alias, inkwire: "/client/inkwire.js" },
     external: ["/client/inkwire.js"],
   })
   const named = extension =>

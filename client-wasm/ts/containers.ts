@@ -51,7 +51,7 @@ export class Text {
       if (at > this.length) throw new RangeError(`position ${at} is past the text's length ${this.length}`)
       return
     }
-    this.#doc.edit((core, now, channel) => core.text_insert(now, channel, this.name, at, string))
+    this.#doc.edit((core, now, document) => core.text_insert(now, document, this.name, at, string))
   }
 
   /**
@@ -66,18 +66,18 @@ export class Text {
       if (at > this.length) throw new RangeError(`position ${at} is past the text's length ${this.length}`)
       return
     }
-    this.#doc.edit((core, now, channel) => core.text_delete(now, channel, this.name, at, length))
+    this.#doc.edit((core, now, document) => core.text_delete(now, document, this.name, at, length))
   }
 
   /** The length in UTF-16 units. */
   get length(): number {
-    return this.#doc.read((core, channel) => core.text_length(channel, this.name))
+    return this.#doc.read((core, document) => core.text_length(document, this.name))
   }
 
   toString(): string {
     const revision = this.#doc.revision
     if (this.#cached?.revision !== revision) {
-      this.#cached = { revision, text: this.#doc.read((core, channel) => core.text_string(channel, this.name)) }
+      this.#cached = { revision, text: this.#doc.read((core, document) => core.text_string(document, this.name)) }
     }
     return this.#cached.text
   }
@@ -90,12 +90,12 @@ export class Text {
    */
   anchor(index: number): string {
     const at = unsigned(index, "index")
-    return this.#doc.read((core, channel) => core.text_anchor(channel, this.name, at))
+    return this.#doc.read((core, document) => core.text_anchor(document, this.name, at))
   }
 
   /** Where an {@link anchor} is now; undefined while the edit it refers to has not come, or for a string that is none. */
   position(anchor: string): number | undefined {
-    return this.#doc.read((core, channel) => core.text_position(channel, this.name, anchor))
+    return this.#doc.read((core, document) => core.text_position(document, this.name, anchor))
   }
 
   /**
@@ -125,7 +125,7 @@ export class SharedMap {
 
   /** The key's value, or undefined when it has none. */
   get(key: string): MapValue | undefined {
-    return this.#doc.read((core, channel) => core.map_get(channel, this.name, key)) as MapValue | undefined
+    return this.#doc.read((core, document) => core.map_get(document, this.name, key)) as MapValue | undefined
   }
 
   /** @throws TypeError for a value of another type; {@link ReadOnly}, {@link OutboxFull}, {@link Closed}. */
@@ -134,18 +134,18 @@ export class SharedMap {
     if (value !== null && type !== "boolean" && type !== "number" && type !== "string" && !(value instanceof Uint8Array)) {
       throw new TypeError("a map's value must be null, a boolean, a number, a string or a Uint8Array")
     }
-    this.#doc.edit((core, now, channel) => core.map_set(now, channel, this.name, key, value))
+    this.#doc.edit((core, now, document) => core.map_set(now, document, this.name, key, value))
   }
 
   /** Removes the key; removing one that is not there is no edit. */
   delete(key: string): void {
     if (this.get(key) === undefined) return
-    this.#doc.edit((core, now, channel) => core.map_delete(now, channel, this.name, key))
+    this.#doc.edit((core, now, document) => core.map_delete(now, document, this.name, key))
   }
 
   /** The entries at this moment, in the order of their keys. */
   entries(): [string, MapValue][] {
-    const flat = this.#doc.read((core, channel) => core.map_entries(channel, this.name)) as unknown[]
+    const flat = this.#doc.read((core, document) => core.map_entries(document, this.name)) as unknown[]
     const entries: [string, MapValue][] = []
     for (let i = 0; i + 1 < flat.length; i += 2) entries.push([flat[i] as string, flat[i + 1] as MapValue])
     return entries.sort(([a], [b]) => (a < b ? -1 : 1))

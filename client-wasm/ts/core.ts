@@ -1,5 +1,5 @@
 import init, { Core as WasmCore, EventKind, TransmitKind, initSync } from "../pkg/inkwire_client_wasm.js"
-import wasmPath from "../pkg/inkwire_client_wasm_bg.wasm"
+import wasmPath from "inkwire-wasm"
 import { InternalError, typedError } from "./errors.js"
 
 export { EventKind, TransmitKind }

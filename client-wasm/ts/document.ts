@@ -87,7 +87,7 @@ export class OpenDocument {
   #error: Error | null = null
   #waiters: { edits: number; done: Deferred<void> }[] = []
 
-  constructor(session: Session, readonly channel: number, readonly name: string) {
+  constructor(session: Session, readonly number: number, readonly name: string) {
     this.#session = session
     this.status = new Status(() => this.#snapshot())
     this.presence = new Presence(this)
@@ -110,14 +110,14 @@ export class OpenDocument {
     return map
   }
 
-  read<R>(enter: (core: WasmCore, channel: number) => R): R {
+  read<R>(enter: (core: WasmCore, document: number) => R): R {
     this.#assertReadable()
-    return this.#session.core.call(core => enter(core, this.channel))
+    return this.#session.core.call(core => enter(core, this.number))
   }
 
-  edit(enter: (core: WasmCore, now: number, channel: number) => void): void {
+  edit(enter: (core: WasmCore, now: number, document: number) => void): void {
     if (this.#error) throw this.#error
-    this.#session.core.call(core => enter(core, this.#session.now(), this.channel))
+    this.#session.core.call(core => enter(core, this.#session.now(), this.number))
     this.revision += 1
     this.#session.flushSoon(this)
     this.deliverChanges()
@@ -138,8 +138,8 @@ export class OpenDocument {
     const presence = this.#pendingPresence
     this.#pendingPresence = undefined
     this.#session.core.call(core => {
-      core.flush(this.#session.now(), this.channel)
-      if (presence) core.set_presence(this.#session.now(), this.channel, presence.state)
+      core.flush(this.#session.now(), this.number)
+      if (presence) core.set_presence(this.#session.now(), this.number, presence.state)
     })
     this.status.touch()
   }
@@ -149,13 +149,13 @@ export class OpenDocument {
     if (this.#observing) return
     this.#assertReadable()
     this.#observing = true
-    this.#session.core.call(core => core.observe_changes(this.channel))
+    this.#session.core.call(core => core.observe_changes(this.number))
   }
 
   /** Takes what changed from the core and tells the observers, in order also when they edit in turn. */
   deliverChanges(): void {
     if (this.#observing && !this.#session.core.poison) {
-      const flat = this.#session.core.call(core => core.take_changes(this.channel)) as unknown[]
+      const flat = this.#session.core.call(core => core.take_changes(this.number)) as unknown[]
       readChanges(flat, {
         text: (name, origin, delta) => {
           const text = this.#texts.get(name)
@@ -194,19 +194,20 @@ export class OpenDocument {
     } catch (error) {
       return Promise.reject(error)
     }
-    const { local, sent, durable } = this.#snapshot()
+    const [local, sent, durable, refused] = this.#counts()
     if (local + sent === 0) return Promise.resolve()
     const done = deferred<void>()
-    this.#waiters.push({ edits: local + sent + durable, done })
+    // Edits are decided in their order: these are once so many are durable or refused.
+    this.#waiters.push({ edits: local + sent + durable + refused, done })
     return done.promise
   }
 
   /** The counts moved. */
   statusChanged(): void {
     if (this.#waiters.length > 0) {
-      const { local, sent, durable } = this.#snapshot()
+      const [, , durable, refused] = this.#counts()
       this.#waiters = this.#waiters.filter(waiter => {
-        if (durable < waiter.edits && local + sent > 0) return true
+        if (durable + refused < waiter.edits) return true
         waiter.done.resolve()
         return false
       })
@@ -221,9 +222,12 @@ export class OpenDocument {
   }
 
   close(): void {
-    if (this.#error) return
+    if (this.#error instanceof Closed || this.#session.error) return
     this.#session.closeDocument(this)
-    this.end(new Closed("the document was closed"))
+    const closed = new Closed("the document was closed")
+    // One that the relay closed was kept for reading until now.
+    if (this.#error) this.#error = closed
+    else this.end(closed)
   }
 
   /** The document is over, by whoever's wish. */
@@ -243,21 +247,30 @@ export class OpenDocument {
     if (this.#error instanceof Closed) throw this.#error
   }
 
+  /** Local, sent, durable, refused, and the role's number. */
+  #counts(): [number, number, number, number, number] {
+    const [local = 0, sent = 0, durable = 0, refused = 0, role = 0] = this.#session.core.call(core => core.status(this.number))
+    return [local, sent, durable, refused, role]
+  }
+
   #snapshot(): StatusSnapshot {
     if (this.#last) return { ...this.#last, connection: "closed", transport: null, error: this.#error }
-    const counts = this.#session.core.call(core => core.status(this.channel))
+    const [local, sent, durable, , role] = this.#counts()
     return {
       connection: this.#session.connection,
       transport: this.#session.transportKind,
-      local: counts[0] ?? 0,
-      sent: counts[1] ?? 0,
-      durable: counts[2] ?? 0,
-      role: ([null, "viewer", "editor"] as const)[counts[3] ?? 0] as Role | null,
+      local,
+      sent,
+      durable,
+      role: ROLES[role] ?? null,
       synced: this.#isSynced,
       error: this.#error,
     }
   }
 }
+
+/** Roles by the core's numbers; 0 is not known yet. */
+const ROLES: readonly (Role | null)[] = [null, "viewer", "editor"]
 
 interface ChangeSink {
   text(name: string, origin: Origin, delta: TextDelta[]): void

@@ -17,7 +17,7 @@ export interface Participant {
 }
 
 /** The most bytes of a state as JSON in UTF-8: with its envelope it has to fit a datagram. */
-export const MAX_PRESENCE_BYTES = 896
+export const MAX_PRESENCE_BYTES = 512
 
 /** Who else is here and what they say of themselves right now: never stored, forgotten soon after they leave. */
 export class Presence {
@@ -53,7 +53,7 @@ export class Presence {
 
   /** The others at this moment. */
   get(): readonly Participant[] {
-    const flat = this.#doc.read((core, channel) => core.presence(channel)) as unknown[]
+    const flat = this.#doc.read((core, document) => core.presence(document)) as unknown[]
     const participants: Participant[] = []
     for (let i = 0; i + 2 < flat.length; i += 3) {
       try {

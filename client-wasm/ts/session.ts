@@ -71,17 +71,17 @@ export class Session {
   open(name: string): OpenDocument {
     if (this.#error) throw this.#error
     for (const open of this.#documents.values()) if (open.name === name && open.isOpen) return open
-    const channel = this.core.call(core => core.open(this.now(), name))
-    const open = new OpenDocument(this, channel, name)
-    this.#documents.set(channel, open)
+    const number = this.core.call(core => core.open(this.now(), name))
+    const open = new OpenDocument(this, number, name)
+    this.#documents.set(number, open)
     this.pump()
     return open
   }
 
   closeDocument(open: OpenDocument): void {
     if (this.#dirty.delete(open)) open.flush()
-    this.#documents.delete(open.channel)
-    this.core.call(core => core.close_document(this.now(), open.channel))
+    this.#documents.delete(open.number)
+    this.core.call(core => core.close_document(this.now(), open.number))
     this.pump()
   }
 
@@ -121,8 +121,10 @@ export class Session {
     } catch (error) {
       if (this.#error) return transport?.close(0, "")
       this.lastFailure = error
+      // A page without a token learns why at once; one that had one is served again when the next can be had.
+      if (error instanceof TokenFailed && this.connection === "connecting") return this.#end(error)
       this.#guard(() => {
-        this.core.call(core => core.disconnected(this.now()))
+        this.core.call(core => core.connect_failed(this.now()))
         this.pump()
       })
     }
@@ -147,7 +149,7 @@ export class Session {
     try {
       const token = await this.#token()
       if (this.#error) return
-      this.core.call(core => core.set_token(this.now(), token))
+      this.core.call(core => core.refresh_token(this.now(), token))
       this.pump()
     } catch (error) {
       // The core asks again while the old token lasts.
@@ -248,10 +250,10 @@ export class Session {
       if (this.#error) return
       const kind = this.core.call(core => core.poll_event())
       if (kind === EventKind.Nothing) return
-      const [channel, code, text, millis] = this.core.call(core => [
-        core.event_channel(), core.event_code(), core.event_text(), core.event_millis(),
+      const [number, code, text, amount] = this.core.call(core => [
+        core.event_document(), core.event_code(), core.event_text(), core.event_number(),
       ] as const)
-      const open = this.#documents.get(channel)
+      const open = this.#documents.get(number)
       switch (kind) {
         case EventKind.Welcomed:
           this.lastFailure = undefined
@@ -259,11 +261,11 @@ export class Session {
           this.welcomed.resolve()
           break
         case EventKind.Closed:
-          this.#closedByRelay(code, text, millis > 0)
+          this.#closedByRelay(code, text, amount > 0)
           break
         case EventKind.Reconnect:
           this.#setConnection()
-          this.#retryAfter(millis)
+          this.#retryAfter(amount)
           break
         case EventKind.TokenWanted: void this.#refreshToken(); break
         case EventKind.Synced: open?.markSynced(); break
@@ -272,7 +274,7 @@ export class Session {
         case EventKind.Presence: open?.presence.touch(); break
         case EventKind.Refused: open?.refused(new Refused(code, text)); break
         case EventKind.DocumentClosed:
-          this.#documents.delete(channel)
+          this.#documents.delete(number)
           open?.end(new Refused(code, text))
           break
       }
@@ -280,6 +282,8 @@ export class Session {
   }
 
   #closedByRelay(code: string, reason: string, fatal: boolean): void {
+    // The core's word for an end that the page asked for.
+    if (fatal && code === "none") return this.#end(new Closed("the client was closed"))
     const error = new Refused(code, reason || `the relay ended the session: ${code}`)
     this.lastFailure = error
     // A fixed token that has expired will not get better by trying again.

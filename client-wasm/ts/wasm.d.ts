@@ -1,5 +1,5 @@
-/** esbuild's `file` loader: the path of the copied file, relative to the module that imports it. */
-declare module "*.wasm" {
+/** The core's file as the bundler copied it: its path, relative to the module that imports it. See build.mjs. */
+declare module "inkwire-wasm" {
   const path: string
   export default path
 }
