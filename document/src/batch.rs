@@ -1,7 +1,7 @@
 //! Batches: consecutive operations of one actor, encoded once by their author.
 
 mod check;
-mod encode;
+pub(crate) mod encode;
 pub(crate) mod operation;
 
 use bytes::Bytes;
@@ -25,9 +25,7 @@ pub struct Batch {
 impl Batch {
     /// The last counter that the batch takes.
     pub fn last(&self) -> u64 {
-        self.first
-            .saturating_add(u64::from(self.count))
-            .saturating_sub(1)
+        self.first.saturating_add(u64::from(self.count)).saturating_sub(1)
     }
 }
 

@@ -1,14 +1,29 @@
 //! A whole replica's state.
+//!
+//! - [`local`]: edits and the transaction that they collect in
+//! - [`apply`]: batches of others
+//! - [`merge`]: snapshots, whole and partial, out and in
+//! - [`observe`]: changes for whoever follows
 
+mod apply;
+mod local;
+mod merge;
+mod observe;
+
+use std::collections::BTreeMap;
 use std::fmt;
 
-use bytes::Bytes;
-
-use crate::batch::{Batch, BatchError};
+use crate::batch::BatchError;
 use crate::change::{Change, Unit};
-use crate::ids::{Actor, HybridTime, VersionVector};
-use crate::snapshot::{MergeError, Snapshot};
+use crate::early::Early;
+use crate::ids::{Actor, VersionVector};
+use crate::kept::Kept;
+use crate::map::Map;
+use crate::text::Text;
+use crate::transaction::Transaction;
 use crate::value::Value;
+
+use local::Local;
 
 /// A place in a text.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
@@ -89,6 +104,20 @@ pub enum EditError {
 #[derive(Clone, Debug, Default)]
 pub struct Document {
     version: VersionVector,
+    /// Every actor that wrote, in order of appearance; containers know actors by their index here.
+    actors: Vec<Actor>,
+    /// The version vector by that index.
+    held: Vec<u32>,
+    index: BTreeMap<Actor, u32>,
+    texts: BTreeMap<Box<str>, Text>,
+    maps: BTreeMap<Box<str>, Map>,
+    kept: Kept,
+    early: Early,
+    local: Option<Local>,
+    transaction: Transaction,
+    observes: bool,
+    unit: Unit,
+    changes: Vec<Change>,
 }
 
 impl Document {
@@ -102,167 +131,73 @@ impl Document {
         &self.version
     }
 
-    /// Applies a batch. What [`Batch::check`] accepts is applied everywhere with the same outcome.
-    ///
-    /// # Errors
-    /// When the check refuses it, or it came early and the buffer is full.
-    pub fn apply(&mut self, _batch: &Batch) -> Result<Applied, ApplyError> {
-        Ok(Applied::New)
-    }
-
-    /// Bytes of batches that wait for what they refer to.
-    pub fn early_bytes(&self) -> usize {
-        0
-    }
-
-    /// Bounds what waits for earlier batches, in bytes; 1 MiB by default.
-    pub fn set_early_limit(&mut self, _bytes: usize) {}
-
-    /// Edits from now on are `actor`'s, from counter `next` on. Ends the open transaction of the actor before: take its
-    /// batches first, or they are lost.
-    pub fn set_actor(&mut self, _actor: Actor, _next: u64) {}
-
-    /// No more edits, until [`set_actor`](Self::set_actor).
-    pub fn clear_actor(&mut self) {}
-
-    /// Who edits.
-    pub fn actor(&self) -> Option<Actor> {
-        None
-    }
-
-    /// The counter of the next edit.
-    pub fn next_counter(&self) -> Option<u64> {
-        None
-    }
-
     /// A text; empty where nobody wrote it yet.
-    pub fn text(&self, _name: &str) -> TextRef<'_> {
-        TextRef { document: self }
+    pub fn text(&self, name: &str) -> TextRef<'_> {
+        TextRef { text: self.texts.get(name) }
     }
 
     /// Names of the texts that were ever written, in order.
     pub fn text_names(&self) -> impl Iterator<Item = &str> {
-        std::iter::empty()
-    }
-
-    /// Inserts into a text. An empty insert is none.
-    ///
-    /// # Errors
-    /// See [`EditError`].
-    pub fn insert(&mut self, _name: &str, _at: Position, _text: &str) -> Result<(), EditError> {
-        Ok(())
-    }
-
-    /// Deletes `length` units of the position's kind. Half a surrogate pair means the whole of it. Deleting nothing is no edit.
-    ///
-    /// # Errors
-    /// See [`EditError`].
-    pub fn delete(&mut self, _name: &str, _at: Position, _length: usize) -> Result<(), EditError> {
-        Ok(())
-    }
-
-    /// Sets a map's key. The edit's time is `now`, or just after the time of what it replaces where that is later.
-    ///
-    /// # Errors
-    /// See [`EditError`].
-    pub fn map_set(
-        &mut self,
-        _name: &str,
-        _key: &str,
-        _value: Value,
-        _now: HybridTime,
-    ) -> Result<(), EditError> {
-        Ok(())
-    }
-
-    /// Removes a map's key. Removing what is not there is no edit.
-    ///
-    /// # Errors
-    /// See [`EditError`].
-    pub fn map_delete(
-        &mut self,
-        _name: &str,
-        _key: &str,
-        _now: HybridTime,
-    ) -> Result<(), EditError> {
-        Ok(())
+        self.texts.iter().filter(|(_, text)| !text.is_unwritten()).map(|(name, _)| &**name)
     }
 
     /// What a map holds under a key.
-    pub fn map_get(&self, _name: &str, _key: &str) -> Option<&Value> {
-        None
+    pub fn map_get(&self, name: &str, key: &str) -> Option<&Value> {
+        self.maps.get(name)?.get(key)
     }
 
     /// A map's keys and values, in order of the keys.
-    pub fn map_entries(&self, _name: &str) -> impl Iterator<Item = (&str, &Value)> {
-        std::iter::empty()
+    pub fn map_entries(&self, name: &str) -> impl Iterator<Item = (&str, &Value)> {
+        self.maps.get(name).into_iter().flat_map(Map::entries)
     }
 
     /// Names of the maps that were ever written, in order.
     pub fn map_names(&self) -> impl Iterator<Item = &str> {
-        std::iter::empty()
+        self.maps.keys().map(|name| &**name)
     }
 
-    /// Ends the transaction: the edits since the last call, as batches in order, each within the limits.
-    pub fn take_batches(&mut self) -> Vec<Batch> {
-        Vec::new()
+    /// The index of an actor, a new one if it is not known.
+    fn intern(&mut self, actor: Actor) -> u32 {
+        let next = self.actors.len() as u32;
+        let index = *self.index.entry(actor).or_insert(next);
+        if index == next {
+            self.actors.push(actor);
+            self.held.push(0);
+        }
+        index
     }
 
-    /// Edits in the open transaction: calls that changed something.
-    pub fn pending_edits(&self) -> usize {
-        0
+    /// The counter up to which an actor's operations are held.
+    fn held(&self, actor: Actor) -> u32 {
+        self.index.get(&actor).map_or(0, |&index| self.held[index as usize])
     }
 
-    /// Whether to collect changes, off at first.
-    pub fn observe_changes(&mut self, _observe: bool) {}
-
-    /// What texts' changes count in; UTF-16 at first.
-    pub fn set_change_unit(&mut self, _unit: Unit) {}
-
-    /// The changes since the last call, in order.
-    pub fn take_changes(&mut self) -> Vec<Change> {
-        Vec::new()
-    }
-
-    /// The encoded state with the version vector that it covers.
-    pub fn snapshot(&self) -> Bytes {
-        Bytes::new()
-    }
-
-    /// What a replica at `have` lacks of this state, as a partial snapshot.
-    pub fn difference(&self, _have: &VersionVector) -> Bytes {
-        Bytes::new()
-    }
-
-    /// Takes in a snapshot, whole or a difference. Batches that waited for what it brings are applied.
-    ///
-    /// # Errors
-    /// When it is a difference to what this replica does not hold, or does not fit together. The document is as it was.
-    pub fn merge(&mut self, _snapshot: &Snapshot) -> Result<(), MergeError> {
-        Ok(())
+    fn hold(&mut self, index: u32, counter: u32) {
+        self.held[index as usize] = counter;
+        self.version.dots.insert(self.actors[index as usize], u64::from(counter));
     }
 }
 
 /// A look at a text.
 #[derive(Copy, Clone)]
 pub struct TextRef<'a> {
-    document: &'a Document,
+    text: Option<&'a Text>,
 }
 
 impl<'a> TextRef<'a> {
     /// Unicode scalar values.
     pub fn len_scalars(&self) -> usize {
-        0
+        self.text.map_or(0, Text::len_scalars)
     }
 
     /// UTF-16 code units.
     pub fn len_utf16(&self) -> usize {
-        0
+        self.text.map_or(0, Text::len_utf16)
     }
 
     /// UTF-8 bytes.
     pub fn len_bytes(&self) -> usize {
-        0
+        self.text.map_or(0, Text::len_bytes)
     }
 
     /// Whether there is nothing in it.
@@ -272,18 +207,23 @@ impl<'a> TextRef<'a> {
 
     /// The text in pieces, in order, without copying.
     pub fn chunks(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let _ = self.document;
-        std::iter::empty()
+        self.text.into_iter().flat_map(Text::chunks)
     }
 
     /// The scalars of a range; stops at the end.
-    pub fn slice(&self, _range: std::ops::Range<usize>) -> String {
-        String::new()
+    pub fn slice(&self, range: std::ops::Range<usize>) -> String {
+        self.text.map_or_else(String::new, |text| text.slice(range))
     }
 }
 
 impl fmt::Display for TextRef<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.chunks().try_for_each(|chunk| f.write_str(chunk))
+    }
+}
+
+impl fmt::Debug for TextRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.to_string())
     }
 }

@@ -27,11 +27,19 @@
 pub mod batch;
 pub mod change;
 mod document;
+mod early;
 pub mod ids;
+mod kept;
 pub mod limits;
+mod map;
 mod messagepack;
 pub mod snapshot;
+mod text;
+mod transaction;
 pub mod value;
+
+#[cfg(test)]
+mod tests;
 
 pub use batch::{Batch, BatchError, Checked, RootType};
 pub use change::{Change, Delta, Origin, TextDelta, Unit};

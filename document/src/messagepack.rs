@@ -71,16 +71,11 @@ impl<'a> Reader<'a> {
     }
 
     fn number(&mut self, length: usize) -> Result<u64, Malformed> {
-        Ok(self
-            .take(length)?
-            .iter()
-            .fold(0, |number, &byte| number << 8 | u64::from(byte)))
+        Ok(self.take(length)?.iter().fold(0, |number, &byte| number << 8 | u64::from(byte)))
     }
 
     fn str_of(&mut self, length: usize) -> Result<Token<'a>, Malformed> {
-        std::str::from_utf8(self.take(length)?)
-            .map(Token::Str)
-            .map_err(|_| Malformed::Utf8)
+        std::str::from_utf8(self.take(length)?).map(Token::Str).map_err(|_| Malformed::Utf8)
     }
 
     fn signed(number: i64) -> Token<'a> {

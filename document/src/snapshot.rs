@@ -1,14 +1,32 @@
 //! Encoded states and differences between them.
 
+mod checksum;
+mod decode;
+pub(crate) mod encode;
+mod predict;
+pub(crate) mod state;
+
 use bytes::Bytes;
 
 use crate::batch::{Batch, BatchError};
+use crate::document::{Applied, ApplyError, Document};
 use crate::ids::VersionVector;
+
+use checksum::xxh64;
+use state::State;
+
+/// What a snapshot begins with.
+const MAGIC: [u8; 4] = *b"IKWS";
+/// The format that this version writes, and the newest that it reads.
+const FORMAT: u8 = 1;
+/// Bytes of magic, format and checksum.
+const HEADER: usize = 13;
 
 /// A parsed, checked, still encoded snapshot: a state, or the difference between two. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     bytes: Bytes,
+    is_whole: bool,
     base: VersionVector,
     version: VersionVector,
 }
@@ -76,11 +94,35 @@ impl Snapshot {
     /// # Errors
     /// See [`SnapshotError`].
     pub fn parse(bytes: Bytes) -> Result<Self, SnapshotError> {
-        Ok(Self {
-            bytes,
-            base: VersionVector::new(),
-            version: VersionVector::new(),
-        })
+        let header = bytes.first_chunk::<HEADER>().filter(|header| header[..4] == MAGIC).ok_or(SnapshotError::Magic)?;
+        if header[4] != FORMAT {
+            return Err(SnapshotError::Format(header[4]));
+        }
+        let [_, _, _, _, _, checksum @ ..] = *header;
+        if xxh64(&bytes[HEADER..]) != u64::from_le_bytes(checksum) {
+            return Err(SnapshotError::Checksum);
+        }
+        let (mut base, mut version) = (VersionVector::new(), VersionVector::new());
+        let (is_whole, actors) = decode::decode_head(&mut decode::Input(&bytes[HEADER..]))?;
+        for range in actors {
+            if range.base > 0 {
+                base.dots.insert(range.actor, u64::from(range.base));
+            }
+            if range.version > 0 {
+                version.dots.insert(range.actor, u64::from(range.version));
+            }
+        }
+        Ok(Self { bytes, is_whole, base, version })
+    }
+
+    /// Takes it apart.
+    pub(crate) fn state(&self) -> Result<State, SnapshotError> {
+        decode::decode(&self.bytes[HEADER..])
+    }
+
+    /// Whether it is a whole state, not a difference.
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
     }
 
     /// What a reader must hold before it merges this; empty for a whole state.
@@ -98,9 +140,13 @@ impl Snapshot {
         &self.bytes
     }
 
-    /// What a reader at `have` lacks of this, as a (partial) snapshot. Does not build the text.
-    pub fn difference(&self, _have: &VersionVector) -> Bytes {
-        self.bytes.clone()
+    /// What a reader at `have` lacks of this, as a (partial) snapshot. Does not build the text. Its bytes are in proportion
+    /// to what is missing.
+    ///
+    /// # Errors
+    /// When the content does not hold together although its checksum fits.
+    pub fn difference(&self, have: &VersionVector) -> Result<Bytes, SnapshotError> {
+        Ok(encode::encode(&self.state()?.difference(have)))
     }
 }
 
@@ -108,6 +154,26 @@ impl Snapshot {
 ///
 /// # Errors
 /// See [`FoldError`].
-pub fn fold(_snapshot: Option<&Snapshot>, _batches: &[Batch]) -> Result<Bytes, FoldError> {
-    Ok(Bytes::new())
+pub fn fold(snapshot: Option<&Snapshot>, batches: &[Batch]) -> Result<Bytes, FoldError> {
+    let mut document = Document::new();
+    document.set_early_limit(usize::MAX);
+    if let Some(snapshot) = snapshot {
+        if !snapshot.is_whole() {
+            return Err(FoldError::Partial);
+        }
+        document.merge(snapshot)?;
+    }
+    let mut waits = Vec::new();
+    for (index, batch) in batches.iter().enumerate() {
+        match document.apply(batch) {
+            Ok(Applied::New | Applied::Duplicate) => {}
+            Ok(Applied::Buffered) | Err(ApplyError::EarlyBufferFull { .. }) => waits.push(index),
+            Err(ApplyError::Batch(error)) => return Err(FoldError::Batch { index, error }),
+        }
+    }
+    waits.retain(|&index| batches[index].last() > document.version().get(&batches[index].actor));
+    match waits.first() {
+        Some(&index) => Err(FoldError::Missing { index }),
+        None => Ok(document.snapshot()),
+    }
 }

@@ -49,9 +49,7 @@ impl Value {
         Ok(match reader.token()? {
             Token::Nil => Value::Null,
             Token::Bool(flag) => Value::Bool(flag),
-            Token::Uint(number) => {
-                i64::try_from(number).map_or(Value::Float(number as f64), Value::Int)
-            }
+            Token::Uint(number) => i64::try_from(number).map_or(Value::Float(number as f64), Value::Int),
             Token::Negative(number) => Value::Int(number),
             Token::Float(number) => Value::Float(number),
             Token::Str(text) => Value::String(text.to_owned()),

@@ -1,6 +1,8 @@
 //! The one check, run by relay and client alike.
 
-use super::{Batch, BatchError, Checked};
+use super::operation::{Item, Operation, Parser, Placed, Reference};
+use super::{Batch, BatchError, Checked, RootType};
+use crate::ids::{Actor, HybridTime};
 use crate::limits::Limits;
 
 impl Batch {
@@ -11,13 +13,64 @@ impl Batch {
     /// # Errors
     /// See [`BatchError`].
     pub fn check(&self, limits: &Limits) -> Result<Checked, BatchError> {
-        let bytes = self.operations.len();
-        if bytes > limits.max_batch_bytes {
-            return Err(BatchError::TooLarge {
-                bytes,
-                limit: limits.max_batch_bytes,
-            });
+        let mut checked = Checked::default();
+        let mut parser = Parser::new(self, limits)?;
+        while let Some(item) = parser.next()? {
+            match item {
+                // Named, but perhaps not referred to.
+                Item::Actor(actor) => checked.references.push((actor, 0)),
+                Item::Operation(placed) => checked.operation(&placed),
+            }
         }
-        Ok(Checked::default())
+        checked.references.sort_unstable_by_key(|&(actor, counter)| (actor, std::cmp::Reverse(counter)));
+        checked.references.dedup_by_key(|&mut (actor, _)| actor);
+        checked.references.retain(|&(_, counter)| counter > 0);
+        checked.roots.sort_unstable();
+        checked.roots.dedup();
+        Ok(checked)
+    }
+}
+
+impl Checked {
+    fn operation(&mut self, placed: &Placed<'_>) {
+        let root_type = match placed.operation {
+            Operation::Insert { left, right, .. } => {
+                self.refer(left, 1);
+                self.refer(right, 1);
+                RootType::Text
+            }
+            Operation::Continue { .. } => RootType::Text,
+            Operation::Delete(ranges) => {
+                for (from, length) in ranges {
+                    self.refer(Some(from), length);
+                }
+                RootType::Text
+            }
+            Operation::Set { time, .. } => {
+                self.latest_time = self.latest_time.max(Some(HybridTime(time)));
+                RootType::Map
+            }
+            Operation::Unknown { .. } => {
+                self.unknown += 1;
+                RootType::Unknown
+            }
+        };
+        // One batch seldom has more than one root; what repeats goes at the end.
+        if !self.roots.last().is_some_and(|(of, name)| *of == root_type && **name == *placed.root) {
+            self.roots.push((root_type, placed.root.into()));
+        }
+    }
+
+    fn refer(&mut self, from: Option<Reference>, length: u32) {
+        let Some(Reference { index, counter }) = from else { return };
+        // Index 0 is the author; the parser let no index beyond the table pass.
+        if let Some((_, highest)) = (index as usize).checked_sub(1).and_then(|index| self.references.get_mut(index)) {
+            *highest = (*highest).max(u64::from(counter) + u64::from(length) - 1);
+        }
+    }
+
+    /// Whether everything that the batch refers to is within `version`.
+    pub fn is_covered_by(&self, version: &crate::ids::VersionVector) -> bool {
+        self.references.iter().all(|&(actor, counter): &(Actor, u64)| version.get(&actor) >= counter)
     }
 }

@@ -39,10 +39,7 @@ pub(crate) fn number_len(number: u64) -> usize {
 impl Batch {
     /// Bytes of the stored form.
     pub fn encoded_len(&self) -> usize {
-        number_len(self.actor.0)
-            + number_len(self.first)
-            + number_len(u64::from(self.count))
-            + self.operations.len()
+        number_len(self.actor.0) + number_len(self.first) + number_len(u64::from(self.count)) + self.operations.len()
     }
 
     /// Appends the stored form. It does not carry its length.
@@ -63,11 +60,6 @@ impl Batch {
         let mut number = || read_number(&mut rest).ok_or(BatchError::Header);
         let (actor, first, count) = (Actor(number()?), number()?, number()?);
         let count = u32::try_from(count).map_err(|_| BatchError::Header)?;
-        Ok(Self {
-            actor,
-            first,
-            count,
-            operations: bytes.slice(bytes.len() - rest.len()..),
-        })
+        Ok(Self { actor, first, count, operations: bytes.slice(bytes.len() - rest.len()..) })
     }
 }

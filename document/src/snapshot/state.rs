@@ -1,0 +1,254 @@
+//! A state, or the difference between two, taken apart: what a snapshot encodes.
+
+use crate::ids::{Actor, VersionVector};
+use crate::kept::KeptOperation;
+use crate::map::Register;
+use crate::text::span::{Deletion, Id, Span};
+
+/// An actor, with the counters that the reader holds and that it holds after.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub(crate) struct ActorRange {
+    pub(crate) actor: Actor,
+    pub(crate) base: u32,
+    pub(crate) version: u32,
+}
+
+/// A whole state or a difference. Actors are known by their index in the table, which is in order of the actors.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct State {
+    /// Whether this is all of a state, so that ranks come with it.
+    pub(crate) is_whole: bool,
+    pub(crate) actors: Vec<ActorRange>,
+    pub(crate) texts: Vec<TextState>,
+    pub(crate) maps: Vec<MapState>,
+    pub(crate) kept: Vec<(Id, KeptOperation)>,
+}
+
+/// A map's registers; each marker's actor is in the table.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct MapState {
+    pub(crate) name: Box<str>,
+    pub(crate) registers: Vec<(Box<str>, Register)>,
+}
+
+/// The origins of the character at `offset` of a span.
+#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+pub(crate) struct Head {
+    pub(crate) left: Id,
+    pub(crate) right: Id,
+}
+
+/// A text's characters that the reader lacks, in order, and what deleted others.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct TextState {
+    pub(crate) name: Box<str>,
+    pub(crate) spans: Vec<Span>,
+    /// The origins of each span's first character.
+    pub(crate) heads: Vec<Head>,
+    /// Characters within spans (span, offset, right origin) from which on the right origin is another.
+    pub(crate) turns: Vec<(u32, u32, Id)>,
+    /// What is visible of the spans.
+    pub(crate) text: String,
+    /// Deletions of characters that the reader holds.
+    pub(crate) deletions: Vec<(Id, u32, Deletion)>,
+    /// Per actor of the table, where its ranks go ahead of its counters; only in whole states.
+    pub(crate) jumps: Vec<Vec<(u32, u64)>>,
+}
+
+impl TextState {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.spans.is_empty() && self.deletions.is_empty()
+    }
+
+    /// Adds a span that follows the last one, joined as far as it goes: what results depends on the characters alone,
+    /// not on how they came to be divided.
+    pub(crate) fn push(&mut self, span: Span, head: Head) {
+        if let Some(last) = self.spans.last_mut()
+            && head.left == last.last()
+        {
+            let follows = self.turns.last().filter(|turn| turn.0 as usize + 1 == self.heads.len());
+            let right = follows.map_or_else(|| self.heads.last().map(|head| head.right), |turn| Some(turn.2));
+            let index = self.heads.len() as u32 - 1;
+            let offset = last.len();
+            if let Some(joined) = last.joined(&span) {
+                *last = joined;
+                if right != Some(head.right) {
+                    self.turns.push((index, offset, head.right));
+                }
+                return;
+            }
+            if span.len() > 1
+                && let Some(joined) = last.joined(&span.part(0, 1))
+            {
+                *last = joined;
+                if right != Some(head.right) {
+                    self.turns.push((index, offset, head.right));
+                }
+                self.spans.push(span.part(1, span.len()));
+                self.heads.push(Head { left: span.id, right: head.right });
+                return;
+            }
+        }
+        self.spans.push(span);
+        self.heads.push(head);
+    }
+
+    /// The parts of a span with one right origin each.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (Span, Head)> {
+        let mut turns = self.turns.iter().peekable();
+        self.spans.iter().zip(&self.heads).enumerate().flat_map(move |(index, (span, head))| {
+            let mut cuts = vec![(0, *head)];
+            while let Some(&&(_, offset, right)) = turns.peek().filter(|turn| turn.0 as usize == index) {
+                cuts.push((offset, Head { left: span.id.plus(offset - 1), right }));
+                turns.next();
+            }
+            let ends: Vec<u32> = cuts.iter().skip(1).map(|cut| cut.0).chain([span.len()]).collect();
+            let span = *span;
+            cuts.into_iter().zip(ends).map(move |((from, head), to)| (span.part(from, to), head))
+        })
+    }
+}
+
+impl State {
+    /// The index of an actor in the table.
+    pub(crate) fn index(&self, actor: Actor) -> Option<u32> {
+        self.actors.binary_search_by_key(&actor, |range| range.actor).ok().map(|index| index as u32)
+    }
+
+    /// What a reader at `have` lacks of a whole state; or of a difference, where the reader holds its base.
+    pub(crate) fn difference(&self, have: &VersionVector) -> State {
+        let held: Vec<u32> = self
+            .actors
+            .iter()
+            .map(|range| have.get(&range.actor).min(u64::from(range.version)).max(u64::from(range.base)) as u32)
+            .collect();
+        let lacks = |id: Id| id.counter > held[id.actor as usize];
+        let mut uses: Vec<bool> = self.actors.iter().zip(&held).map(|(range, &held)| range.version > held).collect();
+        let is_whole = self.is_whole && held.iter().all(|&held| held == 0);
+        if is_whole {
+            return self.clone();
+        }
+        let mut state = State::default();
+        for text in &self.texts {
+            let part = text.difference(&lacks);
+            if !part.is_empty() {
+                part.ids(|id| uses[id.actor as usize] = true);
+                state.texts.push(part);
+            }
+        }
+        for map in &self.maps {
+            let is_lacked = |register: &Register| {
+                self.index(register.marker.actor)
+                    .is_some_and(|actor| lacks(Id { actor, counter: register.marker.counter }))
+            };
+            let registers: Vec<_> = map.registers.iter().filter(|(_, register)| is_lacked(register)).cloned().collect();
+            if !registers.is_empty() {
+                state.maps.push(MapState { name: map.name.clone(), registers });
+            }
+        }
+        state.kept.extend(self.kept.iter().filter(|(id, _)| lacks(*id)).cloned());
+        // Only the actors that are written or referred to; their indices move up.
+        let mut indices = Vec::with_capacity(uses.len());
+        for (index, used) in uses.into_iter().enumerate() {
+            indices.push(state.actors.len() as u32);
+            if used {
+                state.actors.push(ActorRange { base: held[index], ..self.actors[index] });
+            }
+        }
+        let moved = |id: Id| if id.is_none() { id } else { Id { actor: indices[id.actor as usize], ..id } };
+        for text in &mut state.texts {
+            text.renumber(moved);
+        }
+        for (id, _) in &mut state.kept {
+            *id = moved(*id);
+        }
+        state
+    }
+}
+
+impl TextState {
+    fn difference(&self, lacks: &impl Fn(Id) -> bool) -> TextState {
+        let mut part = TextState { name: self.name.clone(), ..TextState::default() };
+        let mut rest = &*self.text;
+        for (span, head) in self.parts() {
+            let visible = span.visible() as usize;
+            let end = if rest.len() == visible { visible } else { char_end(rest, visible) };
+            let (text, after) = rest.split_at(end);
+            rest = after;
+            // An actor's held counters end once, so within a span too.
+            let lacked = (0..span.len()).find(|&offset| lacks(span.id.plus(offset)));
+            let known = lacked.unwrap_or(span.len());
+            if known > 0 {
+                part.delete(span.part(0, known), lacks);
+            }
+            if known < span.len() {
+                let head = if known == 0 { head } else { Head { left: span.id.plus(known - 1), right: head.right } };
+                part.push(span.part(known, span.len()), head);
+                if visible > 0 {
+                    part.text.push_str(&text[char_end(text, known as usize)..]);
+                }
+            }
+        }
+        for &(id, length, deletion) in &self.deletions {
+            part.delete(Span::new(id, length, deletion), lacks);
+        }
+        part
+    }
+
+    /// Adds what is lacked of the deletions of characters that are held.
+    fn delete(&mut self, span: Span, lacks: &impl Fn(Id) -> bool) {
+        let deletion = span.deletion();
+        if deletion.dot.is_none() {
+            return;
+        }
+        let mut from = 0;
+        while from < span.len() {
+            let is_lacked = lacks(deletion.at(from));
+            let to = (from..span.len()).find(|&offset| lacks(deletion.at(offset)) != is_lacked).unwrap_or(span.len());
+            if is_lacked {
+                self.push_deletion(span.part(from, to));
+            }
+            from = to;
+        }
+    }
+
+    pub(crate) fn push_deletion(&mut self, span: Span) {
+        if let Some((id, length, deletion)) = self.deletions.last_mut()
+            && let Some(joined) = Span::new(*id, *length, *deletion).joined(&span)
+        {
+            (*length, *deletion) = (joined.len(), joined.deletion());
+            return;
+        }
+        self.deletions.push((span.id, span.len(), span.deletion()));
+    }
+
+    fn ids(&self, mut each: impl FnMut(Id)) {
+        let heads = self.heads.iter().flat_map(|head| [head.left, head.right]);
+        let spans = self.spans.iter().flat_map(|span| [span.id, span.deletion().dot]);
+        let deletions = self.deletions.iter().flat_map(|&(id, _, deletion)| [id, deletion.dot]);
+        let turns = self.turns.iter().map(|turn| turn.2);
+        heads.chain(spans).chain(deletions).chain(turns).filter(|id| !id.is_none()).for_each(&mut each);
+    }
+
+    /// Gives actors other indices.
+    pub(crate) fn renumber(&mut self, moved: impl Fn(Id) -> Id) {
+        let deletion = |old: Deletion| Deletion { dot: moved(old.dot), step: old.step };
+        for span in &mut self.spans {
+            *span = Span::new(moved(span.id), span.len(), deletion(span.deletion()));
+        }
+        for head in &mut self.heads {
+            *head = Head { left: moved(head.left), right: moved(head.right) };
+        }
+        for turn in &mut self.turns {
+            turn.2 = moved(turn.2);
+        }
+        for (id, _, old) in &mut self.deletions {
+            (*id, *old) = (moved(*id), deletion(*old));
+        }
+    }
+}
+
+/// The byte at which the character of that index begins, or the length.
+pub(crate) fn char_end(text: &str, index: usize) -> usize {
+    text.char_indices().nth(index).map_or(text.len(), |(at, _)| at)
+}

@@ -1,0 +1,5 @@
+//! Random histories against a plain model; encodings; hostile input.
+
+mod histories;
+mod model;
+mod random;
