@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use inkwire_storage::embedded::disk::{Disk, DiskFile};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use super::Random;
 
@@ -19,6 +19,29 @@ const SECTOR: usize = 512;
 #[derive(Clone, Debug)]
 pub struct SimulatedDisk {
     state: Arc<Mutex<State>>,
+    gate: Arc<Gate>,
+}
+
+/// Holds syncs up until it is opened.
+#[derive(Debug, Default)]
+struct Gate {
+    /// Whether syncs are held up, and how many are.
+    state: Mutex<(bool, u64)>,
+    changed: Condvar,
+}
+
+impl Gate {
+    fn pass(&self) {
+        let mut state = self.state.lock();
+        if state.0 {
+            state.1 += 1;
+            self.changed.notify_all();
+            while state.0 {
+                self.changed.wait(&mut state);
+            }
+            state.1 -= 1;
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -137,7 +160,7 @@ impl State {
 
 impl SimulatedDisk {
     pub fn new() -> Self {
-        Self { state: Arc::default() }
+        Self { state: Arc::default(), gate: Arc::default() }
     }
 
     /// Cuts the power at the operation with this number, from 1.
@@ -153,6 +176,25 @@ impl SimulatedDisk {
     /// Lets the sync with this number, from 1, fail.
     pub fn fail_sync(&self, sync: u64) {
         self.state.lock().fail_sync = Some(sync);
+    }
+
+    /// Holds up every sync of a file from now on.
+    pub fn hold_syncs(&self) {
+        self.gate.state.lock().0 = true;
+    }
+
+    /// Blocks until a sync is held up.
+    pub fn wait_for_held_sync(&self) {
+        let mut state = self.gate.state.lock();
+        while state.1 == 0 {
+            self.gate.changed.wait(&mut state);
+        }
+    }
+
+    /// Lets syncs go on.
+    pub fn release_syncs(&self) {
+        self.gate.state.lock().0 = false;
+        self.gate.changed.notify_all();
     }
 
     pub fn operations(&self) -> u64 {
@@ -182,13 +224,13 @@ impl SimulatedDisk {
         }
         after.durable_names = names.clone();
         after.names = names;
-        Self { state: Arc::new(Mutex::new(after)) }
+        Self { state: Arc::new(Mutex::new(after)), gate: Arc::default() }
     }
 
     /// A copy with the page cache as it is: what another process finds after this one was killed.
     pub fn after_kill(&self) -> Self {
         let state = State { cut_at: None, fail_sync: None, is_cut: false, ..self.state.lock().clone() };
-        Self { state: Arc::new(Mutex::new(state)) }
+        Self { state: Arc::new(Mutex::new(state)), gate: Arc::default() }
     }
 
     pub fn names(&self) -> Vec<String> {
@@ -227,7 +269,7 @@ impl Disk for SimulatedDisk {
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let state = self.state.lock();
         let inode = *state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Arc::new(SimulatedFile { state: self.state.clone(), inode }))
+        Ok(Arc::new(SimulatedFile { disk: self.clone(), inode }))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
@@ -238,7 +280,7 @@ impl Disk for SimulatedDisk {
         state.inodes.insert(inode, Inode::default());
         state.names.insert(name.to_owned(), inode);
         state.name_changes.push(NameChange::Set(name.to_owned(), inode));
-        Ok(Arc::new(SimulatedFile { state: self.state.clone(), inode }))
+        Ok(Arc::new(SimulatedFile { disk: self.clone(), inode }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -279,17 +321,17 @@ impl Disk for SimulatedDisk {
 
 #[derive(Debug)]
 struct SimulatedFile {
-    state: Arc<Mutex<State>>,
+    disk: SimulatedDisk,
     inode: u64,
 }
 
 impl DiskFile for SimulatedFile {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.state.lock().inode(self.inode)?.cached.len() as u64)
+        Ok(self.disk.state.lock().inode(self.inode)?.cached.len() as u64)
     }
 
     fn read_at(&self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
-        let mut state = self.state.lock();
+        let mut state = self.disk.state.lock();
         if state.is_cut {
             return Err(cut());
         }
@@ -301,21 +343,22 @@ impl DiskFile for SimulatedFile {
     }
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let mut state = self.state.lock();
+        let mut state = self.disk.state.lock();
         state.operate()?;
         state.inode(self.inode)?.change(Change::Write(offset as usize, bytes.to_vec()));
         Ok(())
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        let mut state = self.state.lock();
+        let mut state = self.disk.state.lock();
         state.operate()?;
         state.inode(self.inode)?.change(Change::SetLen(length as usize));
         Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut state = self.state.lock();
+        self.disk.gate.pass();
+        let mut state = self.disk.state.lock();
         state.operate()?;
         if state.sync_fails() {
             // The pages are clean now, and not on the disk.
