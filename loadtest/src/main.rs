@@ -1,2 +1,11 @@
 //! The load-test command line.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use inkwire_loadtest::cli::{self, Cli};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    cli::run(Cli::parse()).await
+}

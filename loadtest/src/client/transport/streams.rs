@@ -1,0 +1,198 @@
+//! The link over a transport with streams: one bidirectional stream per lane, a reader and a writer task for each.
+
+use std::collections::HashMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use inkwire_protocol::Channel;
+use inkwire_protocol::client::{Lanes, Transmit};
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::queued::Queued;
+use super::{FLUSH_TIMEOUT, Inbox, Link, QUEUE_BYTES, READ_BYTES};
+
+/// The sending half of a lane's stream.
+pub(super) type LaneWrite = Pin<Box<dyn AsyncWrite + Send>>;
+/// The receiving half of a lane's stream.
+pub(super) type LaneRead = Pin<Box<dyn AsyncRead + Send>>;
+
+/// What a WebTransport library must be able to do.
+#[async_trait]
+pub(super) trait StreamSession: Send + Sync + 'static {
+    async fn open_lane(&self) -> io::Result<(LaneWrite, LaneRead)>;
+    fn send_datagram(&self, datagram: Bytes);
+    async fn receive_datagram(&self) -> io::Result<Bytes>;
+    /// Waits for the session's end and says why it came.
+    async fn closed(&self) -> String;
+    /// Closes and waits until the peer has been told.
+    async fn close(&self, code: u16, reason: &str);
+}
+
+/// A [`Link`] over a [`StreamSession`].
+pub(super) struct StreamLink<S> {
+    session: Arc<S>,
+    /// From the start on.
+    inbox: Option<Arc<dyn Inbox>>,
+    lanes: HashMap<Channel, Arc<Lane>>,
+    queued: Arc<Queued>,
+    tasks: JoinSet<()>,
+}
+
+/// What waits for one lane. The writer takes all of it at once, so a busy stream is written to in large pieces.
+#[derive(Default)]
+struct Lane {
+    queue: Mutex<Queue>,
+    filled: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    bytes: Vec<u8>,
+    /// We send nothing more.
+    finished: bool,
+    /// The stream takes nothing more; what is put is dropped, so that a lane that is gone holds up no other.
+    gone: bool,
+}
+
+impl<S: StreamSession> StreamLink<S> {
+    /// A link that has sent and received nothing yet.
+    pub(super) fn new(session: S) -> Self {
+        let (session, queued) = (Arc::new(session), Arc::default());
+        Self { session, inbox: None, lanes: HashMap::new(), queued, tasks: JoinSet::new() }
+    }
+
+    fn open(&mut self, channel: Channel) {
+        let Some(inbox) = self.inbox.clone() else {
+            return;
+        };
+        let lane = Arc::new(Lane::default());
+        self.lanes.insert(channel, Arc::clone(&lane));
+        let (session, queued) = (Arc::clone(&self.session), Arc::clone(&self.queued));
+        self.tasks.spawn(async move {
+            // A failure here is the session's end, which its own task reports, or the lane's, which the relay has
+            // explained in a frame of the lane.
+            let Ok((write, read)) = session.open_lane().await else {
+                return lane.give_up(&queued);
+            };
+            let write = async {
+                let _ = write_lane(write, &lane, &queued).await;
+                lane.give_up(&queued);
+            };
+            // Both halves run to their own end: a lane that we have finished may still be read.
+            let _ = tokio::join!(read_lane(read, channel, &*inbox), write);
+        });
+    }
+}
+
+impl Lane {
+    fn give_up(&self, queued: &Queued) {
+        let mut queue = self.queue.lock();
+        queue.gone = true;
+        queued.remove(std::mem::take(&mut queue.bytes).len());
+    }
+}
+
+async fn read_lane(mut read: LaneRead, channel: Channel, inbox: &dyn Inbox) -> io::Result<()> {
+    let mut bytes = vec![0; READ_BYTES];
+    loop {
+        let count = read.read(&mut bytes).await?;
+        if count == 0 || !inbox.stream(channel, &bytes[..count]) {
+            return Ok(());
+        }
+    }
+}
+
+async fn write_lane(mut write: LaneWrite, lane: &Lane, queued: &Queued) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    loop {
+        let finished = {
+            let mut queue = lane.queue.lock();
+            std::mem::swap(&mut queue.bytes, &mut bytes);
+            queue.finished
+        };
+        if !bytes.is_empty() {
+            let written = write.write_all(&bytes).await;
+            queued.remove(bytes.len());
+            written?;
+            bytes.clear();
+        } else if finished {
+            return write.shutdown().await;
+        } else {
+            lane.filled.notified().await;
+        }
+    }
+}
+
+#[async_trait]
+impl<S: StreamSession> Link for StreamLink<S> {
+    fn lanes(&self) -> Lanes {
+        Lanes::Streams
+    }
+
+    fn start(&mut self, inbox: Arc<dyn Inbox>) {
+        self.inbox = Some(Arc::clone(&inbox));
+        self.tasks.spawn({
+            let (session, inbox) = (Arc::clone(&self.session), Arc::clone(&inbox));
+            async move { inbox.ended(session.closed().await) }
+        });
+        let session = Arc::clone(&self.session);
+        self.tasks.spawn(async move {
+            while let Ok(datagram) = session.receive_datagram().await {
+                if !inbox.datagram(datagram) {
+                    break;
+                }
+            }
+        });
+    }
+
+    fn put(&mut self, transmit: Transmit) {
+        match transmit {
+            Transmit::OpenLane(channel) => self.open(channel),
+            Transmit::Stream { channel, bytes } => {
+                if let Some(lane) = self.lanes.get(&channel) {
+                    let mut queue = lane.queue.lock();
+                    if !queue.gone {
+                        self.queued.add(bytes.len());
+                        queue.bytes.extend_from_slice(&bytes);
+                    }
+                }
+            }
+            Transmit::FinishLane(channel) => {
+                if let Some(lane) = self.lanes.remove(&channel) {
+                    lane.queue.lock().finished = true;
+                    lane.filled.notify_one();
+                }
+            }
+            Transmit::Datagram(datagram) => self.session.send_datagram(datagram),
+            // A link with lanes is sent no messages, and whoever owns it disconnects it.
+            _ => {}
+        }
+    }
+
+    fn flush(&mut self) {
+        for lane in self.lanes.values() {
+            if !lane.queue.lock().bytes.is_empty() {
+                lane.filled.notify_one();
+            }
+        }
+    }
+
+    async fn ready(&mut self) {
+        self.queued.below(QUEUE_BYTES).await;
+    }
+
+    async fn close(&mut self, code: u16, reason: &str) {
+        self.flush();
+        let handed_over = self.queued.below(1);
+        // What the stream has not taken by then is lost with the session; the core knows what was not acknowledged.
+        let _ = tokio::time::timeout(FLUSH_TIMEOUT, handed_over).await;
+        let _ = tokio::time::timeout(FLUSH_TIMEOUT, self.session.close(code, reason)).await;
+        self.tasks.shutdown().await;
+    }
+}
