@@ -29,6 +29,9 @@ impl Client {
     /// A WebSocket message.
     pub fn receive_message(&mut self, now: Now, message: Bytes) {
         self.advance(now);
+        if !self.is_greeting_or_established() {
+            return;
+        }
         self.heard();
         match wire::split_message(&message) {
             Ok((channel, frames)) => {

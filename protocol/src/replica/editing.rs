@@ -44,8 +44,10 @@ impl Replica {
         Ok(())
     }
 
-    /// A replica that is born offline makes its own actor and claims it when it opens the document.
-    fn become_writer(&mut self) {
+    /// A replica makes its own actor before its first edit or its first `Open`, whichever comes first, and claims it there:
+    /// so edits that are made between the question and the answer have an author. One that never writes costs nobody
+    /// anything.
+    pub(super) fn become_writer(&mut self) {
         if self.writer.is_none() {
             let mut hasher = blake3::Hasher::new();
             hasher.update(self.name.as_bytes());

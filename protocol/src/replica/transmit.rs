@@ -10,6 +10,10 @@ impl Replica {
     pub(crate) fn poll_frame(&mut self, channel: Channel) -> Option<Frame> {
         match self.phase {
             Phase::Opening => {
+                // Edits may come before the answer does: from here on it is settled who makes them.
+                if self.role.is_none() && self.config.role.may_write() && self.shown.is_none() {
+                    self.become_writer();
+                }
                 self.phase = Phase::Opened;
                 self.lane_open = true;
                 Some(self.open_frame(channel).into())

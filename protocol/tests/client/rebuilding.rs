@@ -1,0 +1,220 @@
+//! Refused edits are taken back, and nothing of them lingers.
+
+use inkwire_document::{Actor, Change, Delta, TextDelta};
+use inkwire_protocol::client::{DocumentId, Event, Lanes};
+use inkwire_protocol::frame::{Batch, Close, Durable, Leased, Refused, RoleChanged, Synced};
+use inkwire_protocol::replica::EditRefused;
+use inkwire_protocol::{Channel, Code, Frame, Role};
+
+use crate::peer::{Author, BOTH, Peer, fresh, opened, vector};
+
+/// Follows a text by changes alone, as an editor does.
+fn follow(text: &mut Vec<u16>, changes: Vec<Change>) {
+    for change in changes {
+        let Delta::Text(steps) = change.delta else { continue };
+        let mut at = 0;
+        for step in steps {
+            match step {
+                TextDelta::Retain(count) => at += count,
+                TextDelta::Insert(inserted) => {
+                    let units: Vec<u16> = inserted.encode_utf16().collect();
+                    let count = units.len();
+                    text.splice(at..at, units);
+                    at += count;
+                }
+                TextDelta::Delete(count) => {
+                    text.drain(at..at + count);
+                }
+            }
+        }
+    }
+}
+
+fn refusals(events: &[Event]) -> Vec<(Code, u64)> {
+    let refusals = events.iter().filter_map(|event| match event {
+        Event::Refused { refusal, .. } => Some((refusal.code, refusal.edits)),
+        _ => None,
+    });
+    refusals.collect()
+}
+
+/// After a refusal: the document is opened anew with nothing, and comes in again with `batches`.
+fn rebuild(peer: &mut Peer, old: Channel, batches: &[inkwire_document::Batch]) -> Channel {
+    let (channel, open) = peer.take_open();
+    assert!(channel > old);
+    assert_eq!((open.vector, open.durable, open.claim), (vector(&[]), vector(&[]), None));
+    let held: Vec<_> = batches.iter().map(|batch| (batch.actor, batch.last())).collect();
+    peer.say(channel, opened(Some((Actor(6), 1)), &held));
+    for batch in batches {
+        peer.say(channel, Batch::new(batch.clone(), None));
+    }
+    peer.say(channel, Synced { vector: vector(&held) });
+    channel
+}
+
+#[test]
+fn a_refused_batch_goes_with_its_actors_later_ones() {
+    for lanes in BOTH {
+        let (mut peer, id, channel) = Peer::editor(lanes);
+        peer.client.observe_changes(id, true);
+        let mut editor = Vec::new();
+        let theirs = Author::new(Actor(8)).insert(0, "theirs 😀");
+        peer.say(channel, fresh(&theirs));
+        peer.insert(id, 0, "refused ").expect("an editor");
+        peer.insert(id, 0, "later ").expect("an editor");
+        assert_eq!(peer.take_batches().len(), 2);
+        peer.insert(id, 0, "unsent ").expect("an editor");
+        follow(&mut editor, peer.client.take_changes(id));
+
+        let refused = Refused { actor: Actor(5), first: 1, code: Code::ClockAhead, reason: "ahead".into() };
+        peer.say(channel, refused);
+        peer.say(channel, Leased { actor: Actor(99), next: 1, ticket: None });
+        let events = peer.events();
+        assert_eq!(refusals(&events), [(Code::ClockAhead, 3)]);
+        assert_eq!(peer.text(id), "unsent later refused theirs 😀", "the view stays until the truth is there");
+        assert_eq!(peer.insert(id, 0, "x"), Err(EditRefused::NotReady));
+        assert_eq!(peer.status(id), (0, 0, 0));
+        assert_eq!(peer.client.replica(id).expect("open").status().refused, 3);
+
+        let channel = rebuild(&mut peer, channel, &[theirs]);
+        assert_eq!(peer.text(id), "theirs 😀");
+        assert!(peer.events().contains(&Event::Changed(id)));
+        follow(&mut editor, peer.client.take_changes(id));
+        assert_eq!(String::from_utf16_lossy(&editor), "theirs 😀");
+        peer.insert(id, 0, "and ").expect("an editor, as another actor");
+        follow(&mut editor, peer.client.take_changes(id));
+        assert_eq!(String::from_utf16_lossy(&editor), "and theirs 😀");
+        assert_eq!(peer.take_batches()[0].actor, Actor(6));
+        peer.say(channel, Durable { vector: vector(&[(Actor(6), 4)]) });
+        assert_eq!(peer.status(id), (0, 0, 1));
+    }
+}
+
+#[test]
+fn the_old_lane_is_left_before_the_new_one_begins() {
+    let (mut peer, id, channel) = Peer::editor(Lanes::Messages);
+    peer.insert(id, 0, "x").expect("an editor");
+    peer.pump();
+    peer.sent.clear();
+    peer.say(channel, Refused { actor: Actor(5), first: 1, code: Code::BadBatch, reason: String::new() });
+    assert!(matches!(peer.take(channel), Frame::CloseDocument(_)));
+    let late = Author::new(Actor(8)).insert(0, "late");
+    peer.say(channel, fresh(&late));
+    rebuild(&mut peer, channel, &[]);
+    assert_eq!(peer.text(id), "", "what came late on the old lane does not count");
+}
+
+#[test]
+fn a_viewers_edits_do_not_linger() {
+    for lanes in BOTH {
+        let mut peer = Peer::welcomed(lanes);
+        let id = peer.open();
+        peer.insert(id, 0, "before the role is known").expect("editing begins at once");
+        let (channel, _) = peer.take_open();
+        peer.say(channel, opened(None, &[]));
+        assert_eq!(refusals(&peer.events()), [(Code::ReadOnly, 1)]);
+        let (channel, open) = peer.take_open();
+        assert_eq!((open.vector, open.claim), (vector(&[]), None));
+        peer.say(channel, opened(None, &[]));
+        peer.say(channel, Synced { vector: vector(&[]) });
+        assert_eq!((peer.text(id).as_str(), peer.insert(id, 0, "x")), ("", Err(EditRefused::ReadOnly)));
+    }
+}
+
+#[test]
+fn an_editor_who_becomes_a_viewer_loses_what_was_not_taken() {
+    let (mut peer, id, channel) = Peer::editor(Lanes::Streams);
+    peer.insert(id, 0, "x").expect("an editor");
+    peer.pump();
+    peer.say(channel, RoleChanged { role: Role::Viewer });
+    assert_eq!(refusals(&peer.events()), [(Code::ReadOnly, 1)]);
+    let (peer_channel, _) = peer.take_open();
+    peer.say(peer_channel, opened(None, &[]));
+    peer.say(peer_channel, Synced { vector: vector(&[]) });
+    assert_eq!(peer.text(id), "");
+
+    let (mut peer, id, channel) = Peer::editor(Lanes::Streams);
+    peer.say(channel, RoleChanged { role: Role::Viewer });
+    assert_eq!(refusals(&peer.events()), [], "nothing was at stake");
+    assert_eq!(peer.insert(id, 0, "x"), Err(EditRefused::ReadOnly));
+}
+
+/// Reconnects with an edit that is not durable, and answers with `answer`.
+fn resume_with(answer: impl FnOnce(&mut Peer, Channel)) -> (Peer, DocumentId, Channel) {
+    let (mut peer, id, _) = Peer::editor(Lanes::Streams);
+    peer.insert(id, 0, "x").expect("an editor");
+    peer.pump();
+    peer.reconnect();
+    let (channel, _) = peer.take_open();
+    answer(&mut peer, channel);
+    (peer, id, channel)
+}
+
+#[test]
+fn an_actor_that_cannot_be_resumed_is_retired() {
+    let cases: [(&str, Code, fn(&mut Peer, Channel)); 4] = [
+        ("another actor", Code::ForeignActor, |peer, channel| {
+            peer.say(channel, opened(Some((Actor(7), 1)), &[]));
+        }),
+        ("used elsewhere", Code::ActorReused, |peer, channel| {
+            peer.say(channel, opened(Some((Actor(5), 9)), &[(Actor(5), 8)]));
+        }),
+        ("closed for it", Code::ActorReused, |peer, channel| {
+            peer.say(channel, Close { code: Code::ActorReused, reason: String::new() });
+        }),
+        ("another life", Code::IncarnationMismatch, |peer, channel| {
+            peer.say(channel, Close { code: Code::IncarnationMismatch, reason: String::new() });
+        }),
+    ];
+    for (name, code, answer) in cases {
+        let (mut peer, id, channel) = resume_with(answer);
+        assert_eq!(refusals(&peer.events()), [(code, 1)], "{name}");
+        rebuild(&mut peer, channel, &[]);
+        assert_eq!(peer.text(id), "", "{name}");
+        peer.insert(id, 0, "y").expect("an editor, as another actor");
+    }
+}
+
+#[test]
+fn a_batch_that_ends_lane_after_lane_is_taken_for_refused() {
+    let (mut peer, id, channel) = Peer::editor(Lanes::Streams);
+    peer.insert(id, 0, "x").expect("an editor");
+    assert_eq!(peer.take_batches().len(), 1);
+    let gap = || Close { code: Code::CounterGap, reason: "a gap".into() };
+    peer.say(channel, gap());
+    assert_eq!(refusals(&peer.events()), [], "opening anew may cure it");
+    let (channel, open) = peer.take_open();
+    assert!(open.claim.is_some());
+    peer.say(channel, opened(Some((Actor(5), 1)), &[]));
+    assert_eq!(peer.take_batches().len(), 1);
+    peer.say(channel, gap());
+    assert_eq!(refusals(&peer.events()), [(Code::CounterGap, 1)]);
+    rebuild(&mut peer, channel, &[]);
+    assert_eq!(peer.text(id), "");
+}
+
+#[test]
+fn a_refused_offer_does_not_stay_in_the_view() {
+    let (mut peer, id, channel) = Peer::editor(Lanes::Streams);
+    peer.say(channel, fresh(&Author::new(Actor(8)).insert(0, "theirs")));
+    peer.reconnect();
+    let (channel, _) = peer.take_open();
+    peer.say(channel, opened(Some((Actor(5), 1)), &[]));
+    assert!(matches!(peer.take(channel), Frame::Offer(_)));
+    peer.say(channel, Refused { actor: Actor(8), first: 1, code: Code::BadReceipt, reason: String::new() });
+    rebuild(&mut peer, channel, &[]);
+    assert_eq!(peer.text(id), "");
+    assert_eq!(peer.client.replica(id).expect("open").retained(), (0, 0));
+}
+
+#[test]
+fn a_rebuilding_survives_a_lost_connection() {
+    let (mut peer, id, channel) = Peer::editor(Lanes::Streams);
+    peer.insert(id, 0, "x").expect("an editor");
+    peer.pump();
+    peer.say(channel, Refused { actor: Actor(5), first: 1, code: Code::BadBatch, reason: String::new() });
+    peer.reconnect();
+    assert_eq!(peer.text(id), "x");
+    rebuild(&mut peer, Channel(0), &[]);
+    assert_eq!(peer.text(id), "");
+}
