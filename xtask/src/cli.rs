@@ -5,7 +5,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::build::{self, Profile};
 use crate::suite::{self, Suite};
-use crate::{run, screenshots};
+use crate::{run, script};
 
 #[derive(Parser)]
 #[command(
@@ -20,7 +20,7 @@ use crate::{run, screenshots};
         INKWIRE_TRACES          folder with the editing traces; without it the tests make their own\n  \
         INKWIRE_CHROMIUM        Chromium or Chrome to test with (else looked for on PATH)\n  \
         INKWIRE_FIREFOX         Firefox to test with (else looked for on PATH)\n  \
-        INKWIRE_WASM_TOOLCHAIN  `rustup` or `debian`: the only one to try for wasm (else rustup's, then Debian's)"
+        INKWIRE_WASM_TOOLCHAIN  `rustup` or `debian`: the only one to try for wasm (else both, in turn)"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -42,6 +42,10 @@ enum Command {
     Test(Test),
     /// Take the pictures of the editor in docs/src/images from the real page
     Screenshots,
+    /// Measure replays of traces, natively and in Chromium pages, and print the figures as a Markdown table
+    ///
+    /// Builds for release. Takes the traces in INKWIRE_TRACES, else made ones; about ten minutes on two quiet cores.
+    Measure,
 }
 
 #[derive(Args)]
@@ -76,6 +80,7 @@ pub(crate) fn dispatch() -> Result<()> {
         Command::Build(optimised) => build::everything(Profile::of(optimised.release)).map(drop),
         Command::Run(run) => run::serve(Profile::of(run.optimised.release), &run.flags),
         Command::Test(test) => suite::run(&test.suites, test.seed),
-        Command::Screenshots => screenshots::take(),
+        Command::Screenshots => script::screenshots(),
+        Command::Measure => script::measure(),
     }
 }

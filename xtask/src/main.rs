@@ -6,7 +6,7 @@
 //! - [`build`]: wasm, bindings, client and page, then the binaries with them embedded;
 //! - [`run`]: the relay with the demo;
 //! - [`suite`]: the test suites;
-//! - [`screenshots`]: the pictures of the documentation.
+//! - [`script`]: the documentation's pictures and figures.
 //!
 //! [`progress`] says which step runs and how long it took, [`command`] starts other programs, [`fingerprint`] tells
 //! whether a step's inputs changed, and [`workspace`] knows where things are.
@@ -18,7 +18,7 @@ mod fingerprint;
 mod install;
 mod progress;
 mod run;
-mod screenshots;
+mod script;
 mod suite;
 mod workspace;
 

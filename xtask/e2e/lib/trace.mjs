@@ -1,6 +1,6 @@
 // Editing traces: real ones where they lie, else those of a seeded model of a typist.
 import { execFileSync } from "node:child_process"
-import { existsSync, readFileSync } from "node:fs"
+import { existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { gunzipSync } from "node:zlib"
 
@@ -15,14 +15,30 @@ import { required } from "./relay.mjs"
  * @param edits how many to take, from the beginning
  */
 export function trace({ name, seed, edits }) {
-  const folder = process.env.INKWIRE_TRACES
-  if (!folder) {
-    const typist = ["typist", "--seed", String(seed), "--edits", String(edits)]
-    return convert(JSON.parse(execFileSync(required("INKWIRE_LOADTEST"), typist, { maxBuffer: 1 << 28 })), edits)
-  }
-  const file = join(folder, `${name}.json.gz`)
+  return convert(JSON.parse(process.env.INKWIRE_TRACES ? gunzipSync(readFileSync(real(name))) : made(seed, edits)), edits)
+}
+
+/** The same as a file that the load tester takes; all of the trace where it is a real one. */
+export function traceFile({ name, seed, edits }) {
+  return process.env.INKWIRE_TRACES ? real(name) : madeFile(seed, edits)
+}
+
+/** The model's trace as a file. */
+export function madeFile(seed, edits) {
+  const file = join(required("INKWIRE_SCRATCH"), `typist-${seed}-${edits}.json`)
+  writeFileSync(file, made(seed, edits))
+  return file
+}
+
+function real(name) {
+  const file = join(process.env.INKWIRE_TRACES, `${name}.json.gz`)
   if (!existsSync(file)) throw new Error(`INKWIRE_TRACES is set, but there is no ${file}`)
-  return convert(JSON.parse(gunzipSync(readFileSync(file))), edits)
+  return file
+}
+
+function made(seed, edits) {
+  const typist = ["typist", "--seed", String(seed), "--edits", String(edits)]
+  return execFileSync(required("INKWIRE_LOADTEST"), typist, { maxBuffer: 1 << 28 })
 }
 
 /** Counts code points, as traces do, into code units. */

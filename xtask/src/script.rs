@@ -1,0 +1,38 @@
+//! What is done with real pages besides testing them: the documentation's pictures and figures.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::build::{self, Profile};
+use crate::command::execute;
+use crate::install::browser;
+use crate::suite::browser::node;
+use crate::{progress, workspace};
+
+/// Takes the pictures of the editor into docs/src/images.
+///
+/// # Errors
+///
+/// When the build fails, there is no browser, or the page does not show what it should.
+pub(crate) fn screenshots() -> Result<()> {
+    run("screenshots", Profile::Debug, Some(&workspace::root().join("docs/src/images")))
+}
+
+/// Measures replays, natively and from page to page, and prints them as a table in Markdown.
+///
+/// # Errors
+///
+/// When the build fails, there is no browser, or a replay does not end.
+pub(crate) fn measure() -> Result<()> {
+    run("measure", Profile::Release, None)
+}
+
+fn run(name: &str, profile: Profile, argument: Option<&Path>) -> Result<()> {
+    let chromium = browser::chromium()?;
+    let binaries = build::everything(profile)?;
+    build::npm_packages("browser driver", workspace::e2e())?;
+    progress::step(name, || {
+        execute(node(&binaries).arg(format!("{name}.mjs")).args(argument).env("INKWIRE_CHROMIUM", chromium))
+    })
+}
