@@ -1,3 +1,5 @@
 //! The `inkwire` binary: everything is in the library.
-#![allow(missing_docs)]
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    inkwire_relay::cli::main()
+}

@@ -1,0 +1,382 @@
+//! The whole relay: put together from its settings, run, and drained.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use hyper::upgrade::Upgraded;
+use inkwire_certs::{KeyError as PersistedKeyError, persisted_key};
+use inkwire_protocol::receipt::ReceiptKeys;
+use inkwire_protocol::room::RoomConfig;
+use inkwire_storage::embedded::Options;
+use inkwire_storage::{EmbeddedStore, MemoryStore, Store, StoreError};
+use quinn::{Endpoint, VarInt};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::certificate::{CertificateSource, OpenError};
+use crate::clock::RelayClock;
+use crate::core::Core;
+use crate::drain::{Phase, Phases};
+use crate::http::{Assets, Monitoring, Origins, Reply, SESSION_PATH, Site, authority, websocket_key};
+use crate::listen::quic::{self, EndpointKeys, QuicError};
+use crate::listen::tcp::{self, Answer, Http, Service, Upgrade};
+use crate::listen::{sockets, tls};
+use crate::metrics::Metrics;
+use crate::readiness::Readiness;
+use crate::rooms::{Rooms, RoomsConfig};
+use crate::session::{websocket, webtransport};
+use crate::settings::{ListenAddress, Settings, StoreKind, TokenSettings};
+use crate::store_writer::StoreWriter;
+use crate::token::{DevelopmentTokens, KeyError, Verifier, VerifyingKey};
+
+/// How often histograms are folded.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long rooms collect what they tell those who did not write about durability, and some: waited for before the end, so
+/// that the last word reaches everybody.
+const LAST_DELTAS: Duration = Duration::from_millis(250);
+
+/// The name of the development tokens' key in the data directory.
+const DEVELOPMENT_KEY: &str = "development-tokens";
+
+/// Why the relay does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The data directory cannot be made.
+    #[error("cannot make the data directory {directory}: {source}")]
+    Data {
+        /// The directory.
+        directory: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A persisted key cannot be had.
+    #[error(transparent)]
+    PersistedKey(#[from] PersistedKeyError),
+    /// A token key cannot serve.
+    #[error(transparent)]
+    TokenKey(#[from] KeyError),
+    /// There is no certificate.
+    #[error(transparent)]
+    Certificate(#[from] OpenError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: ListenAddress,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// QUIC cannot be set up.
+    #[error(transparent)]
+    Quic(#[from] QuicError),
+    /// TLS cannot be set up.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The store cannot be opened.
+    #[error("cannot open the store: {0}")]
+    Store(#[from] StoreError),
+    /// Opening the store ended early: a fault of ours.
+    #[error("opening the store ended early: {0}")]
+    Opening(#[from] tokio::task::JoinError),
+}
+
+/// A relay that runs. Dropping it ends everything at once; [`Relay::drain`] lets clients and the store finish.
+pub struct Relay {
+    url: String,
+    port: u16,
+    metrics_port: Option<u16>,
+    core: Arc<Core>,
+    store: Arc<dyn Store>,
+    endpoints: Vec<Endpoint>,
+    tasks: JoinSet<()>,
+}
+
+impl Relay {
+    /// Opens the store of the settings and starts on it.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        make_directory(&settings.data)?;
+        let store = open_store(&settings).await?;
+        Self::start_on(settings, store).await
+    }
+
+    /// Starts on a given store. When this returns, the relay can serve.
+    pub async fn start_on(settings: Settings, store: Arc<dyn Store>) -> Result<Self, StartError> {
+        let keys = keys_directory(&settings.data)?;
+        let bounds = settings.bounds.clone();
+        let clock = RelayClock::new();
+        let metrics = Arc::new(Metrics::new());
+        let readiness = Arc::new(Readiness::new(Arc::clone(&store)));
+        let writer = Arc::new(StoreWriter::new(bounds.store_queue, Arc::clone(&metrics)));
+        let rooms = Rooms::new(
+            RoomsConfig {
+                room: RoomConfig::default(),
+                keys: ReceiptKeys::new(1, persisted_key(&keys, "receipts")?),
+                unload_after: settings.unload_after,
+            },
+            clock,
+            Arc::clone(&store),
+            Arc::clone(&writer),
+            Arc::clone(&metrics),
+        );
+        let (verifier, tokens) = token_authority(&settings.tokens, &keys)?;
+        let (certificate, current) = CertificateSource::open(settings.tls.as_ref(), keys.clone())?;
+
+        let listen = |address: ListenAddress, udp| {
+            sockets::bind(address, udp).map_err(|source| StartError::Listen { address, source })
+        };
+        let sockets = listen(settings.listen, Some(bounds.udp_buffer))?;
+        let port = sockets.port;
+        let origins =
+            Origins::new(settings.allow_origin.clone(), settings.listen.is_loopback() && !settings.behind_proxy, port);
+        let core = Arc::new(Core {
+            clock,
+            bounds: bounds.clone(),
+            verifier,
+            origins: origins.clone(),
+            rooms,
+            writer: Arc::clone(&writer),
+            metrics: Arc::clone(&metrics),
+            readiness: Arc::clone(&readiness),
+            phases: Phases::default(),
+            node: node_name(),
+            sessions: AtomicUsize::new(0),
+            sessions_changed: tokio::sync::Notify::new(),
+            last_member: AtomicU64::new(0),
+        });
+
+        let mut tasks = JoinSet::new();
+        let writing = Arc::clone(&store);
+        tasks.spawn(async move { writer.run(writing).await });
+        let upkeep = Arc::clone(&metrics);
+        tasks.spawn(async move {
+            let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
+            loop {
+                interval.tick().await;
+                upkeep.upkeep();
+            }
+        });
+
+        let endpoints = quic::endpoints(sockets.udp, Arc::clone(&current), &endpoint_keys(&keys)?, &bounds)?;
+        let in_flight = Arc::new(AtomicUsize::new(0));
+        for endpoint in &endpoints {
+            let core = Arc::clone(&core);
+            let serve = move |request| webtransport::serve(Arc::clone(&core), request);
+            tasks.spawn(quic::accept(endpoint.clone(), bounds.clone(), Arc::clone(&in_flight), serve));
+        }
+
+        let tls = match &settings.tls {
+            Some(_) if !settings.behind_proxy => Some(tls::tcp_config(Arc::clone(&current))?),
+            _ => None,
+        };
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let site = Site {
+            assets: Assets::embedded(),
+            origins,
+            tokens,
+            hashes: certificate.hashes(),
+            metrics: Arc::clone(&metrics),
+            readiness: Arc::clone(&readiness),
+            metrics_here: settings.metrics_listen.is_none() && !settings.behind_proxy,
+        };
+        tasks.spawn(certificate.keep_fresh(current));
+        let http = Http::new(Arc::new(MainService { site, core: Arc::clone(&core) }), tls, bounds.clone());
+        listen_tcp(&mut tasks, sockets.tcp, &http, settings.listen)?;
+
+        let mut metrics_port = None;
+        if let Some(address) = settings.metrics_listen {
+            let sockets = listen(address, None)?;
+            metrics_port = Some(sockets.port);
+            let http = Http::new(Arc::new(Monitoring { metrics, readiness }), None, bounds);
+            listen_tcp(&mut tasks, sockets.tcp, &http, address)?;
+        }
+        let url = format!("{scheme}://{}", settings.listen.with_port(port));
+        tracing::info!(url, data = %settings.data.display(), "the relay serves");
+        Ok(Self { url, port, metrics_port, core, store, endpoints, tasks })
+    }
+
+    /// Where the relay is: scheme, host and port.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The one port of TCP and UDP.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The port of `--metrics-listen`.
+    pub fn metrics_port(&self) -> Option<u16> {
+        self.metrics_port
+    }
+
+    /// What sessions see of it.
+    pub fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// Ends the relay within `patience`: no new sessions, nothing more is read, what was accepted becomes durable and is said to
+    /// be, sessions are told to go and end. What is left then stays with the clients.
+    pub async fn drain(mut self, patience: Duration) {
+        let start = Instant::now();
+        let core = Arc::clone(&self.core);
+        core.readiness.start_draining();
+        core.phases.enter(Phase::Draining);
+        let sessions = core.sessions.load(Ordering::Relaxed);
+        tracing::info!(sessions, "draining");
+        // Most of the time for the store, the rest for what it leads to.
+        if tokio::time::timeout_at(start + patience.mul_f64(0.6), core.writer.idle()).await.is_err() {
+            tracing::warn!("the store is behind: what is not durable stays with the clients");
+        }
+        if sessions > 0 {
+            tokio::time::sleep(LAST_DELTAS.min(patience.mul_f64(0.1))).await;
+        }
+        core.phases.enter(Phase::Closing);
+        if tokio::time::timeout_at(start + patience.mul_f64(0.85), core.no_sessions()).await.is_err() {
+            tracing::warn!(
+                sessions = core.sessions.load(Ordering::Relaxed),
+                "sessions that did not end in time are cut off"
+            );
+        }
+        for endpoint in &self.endpoints {
+            endpoint.close(VarInt::from_u32(0), b"");
+        }
+        let last = start + patience.mul_f64(0.95);
+        for endpoint in &self.endpoints {
+            let _ = tokio::time::timeout_at(last, endpoint.wait_idle()).await;
+        }
+        self.tasks.shutdown().await;
+        if tokio::time::timeout_at(start + patience, self.store.close()).await.is_err() {
+            tracing::warn!("the store did not close in time");
+        }
+        tracing::info!(seconds = start.elapsed().as_secs_f64(), "drained");
+    }
+}
+
+fn listen_tcp<S: Service>(
+    tasks: &mut JoinSet<()>,
+    listeners: Vec<std::net::TcpListener>,
+    http: &Arc<Http<S>>,
+    address: ListenAddress,
+) -> Result<(), StartError> {
+    for listener in listeners {
+        let listener =
+            tokio::net::TcpListener::from_std(listener).map_err(|source| StartError::Listen { address, source })?;
+        tasks.spawn(tcp::accept(listener, Arc::clone(http)));
+    }
+    Ok(())
+}
+
+/// HTTP and WebSocket on the main address.
+struct MainService {
+    site: Site,
+    core: Arc<Core>,
+}
+
+impl Service for MainService {
+    async fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Answer {
+        let key = (request.uri().path() == SESSION_PATH)
+            .then(|| websocket_key(request.method(), request.headers()))
+            .flatten()
+            .map(tokio_tungstenite::tungstenite::handshake::derive_accept_key)
+            .and_then(|accept| HeaderValue::try_from(accept).ok());
+        let Some(accept) = key else {
+            return Answer { response: self.site.answer(request, peer).await, upgrade: None };
+        };
+        let connection = hyper::upgrade::on(&mut request);
+        let (parts, _) = request.into_parts();
+        let origin_refused = !self.core.origins.allows(&parts.headers, authority(&parts));
+        Answer { response: switching(accept), upgrade: Some(Upgrade { connection, origin_refused }) }
+    }
+
+    async fn upgraded(&self, connection: Upgraded, peer: SocketAddr, origin_refused: bool) {
+        websocket::serve(Arc::clone(&self.core), connection, peer, origin_refused).await;
+    }
+}
+
+fn switching(accept: HeaderValue) -> Reply {
+    let mut response = Response::new(http_body_util::Full::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    response
+}
+
+impl Service for Monitoring {
+    async fn answer(&self, request: Request<Incoming>, _: SocketAddr) -> Answer {
+        Answer { response: Monitoring::answer(self, &request).await, upgrade: None }
+    }
+
+    async fn upgraded(&self, _: Upgraded, _: SocketAddr, _: bool) {}
+}
+
+/// The development tokens of a data directory, whether a relay runs on it or not.
+pub fn development_tokens(data: &Path) -> Result<DevelopmentTokens, StartError> {
+    make_directory(data)?;
+    Ok(DevelopmentTokens::new(persisted_key(&keys_directory(data)?, DEVELOPMENT_KEY)?))
+}
+
+fn token_authority(settings: &TokenSettings, keys: &Path) -> Result<(Verifier, Option<DevelopmentTokens>), StartError> {
+    match settings {
+        TokenSettings::Development => {
+            let tokens = DevelopmentTokens::new(persisted_key(keys, DEVELOPMENT_KEY)?);
+            Ok((tokens.verifier(), Some(tokens)))
+        }
+        TokenSettings::Keys { keys, issuer, audience } => {
+            let keys = keys.iter().map(VerifyingKey::read).collect::<Result<_, _>>()?;
+            Ok((Verifier::new(issuer, audience, keys), None))
+        }
+    }
+}
+
+fn endpoint_keys(keys: &Path) -> Result<EndpointKeys, StartError> {
+    Ok(EndpointKeys {
+        stateless_reset: persisted_key(keys, "stateless-reset")?,
+        connection_id: persisted_key(keys, "connection-id")?,
+        handshake_token: persisted_key(keys, "handshake-token")?,
+    })
+}
+
+async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, StartError> {
+    match settings.store {
+        StoreKind::Memory => Ok(Arc::new(MemoryStore::default())),
+        StoreKind::Embedded => {
+            let directory = settings.data.join("store");
+            make_directory(&directory)?;
+            // Opening reads and checks everything: not on a thread that others wait for.
+            let opening = tokio::task::spawn_blocking(move || EmbeddedStore::open(&directory, &Options::default()));
+            Ok(Arc::new(opening.await??))
+        }
+    }
+}
+
+fn keys_directory(data: &Path) -> Result<PathBuf, StartError> {
+    let keys = data.join("keys");
+    make_directory(&keys)?;
+    Ok(keys)
+}
+
+/// Made for its owner alone: it holds keys and everybody's documents.
+fn make_directory(directory: &Path) -> Result<(), StartError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory).map_err(|source| StartError::Data { directory: directory.to_owned(), source })
+}
+
+/// The machine's name, for people who look at several nodes.
+fn node_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| std::env::var("HOSTNAME").ok());
+    name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or_else(|| "inkwire".to_owned())
+}

@@ -1,0 +1,223 @@
+//! One room behind its lock, and who must be told what after each step of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use bytes::Bytes;
+use inkwire_protocol::room::{Clock, FoldInput, Join, MemberId, Reason, RecordNumber, Room};
+use inkwire_protocol::{Frame, Role};
+use inkwire_storage::DocumentKey;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::clock::RelayClock;
+use crate::store_writer::StoreWriter;
+
+/// Told when a member has something to be sent. Called under the room's lock: it may only take a note.
+pub trait Ready: Send + Sync {
+    /// Takes the note.
+    fn ready(&self);
+}
+
+impl Ready for Notify {
+    fn ready(&self) {
+        self.notify_one();
+    }
+}
+
+/// An open document: its state machine, and the wires to transports, store and timers.
+pub struct RoomHandle {
+    /// Which document.
+    pub key: DocumentKey,
+    /// Bytes that the store writer has of it and that are not durable.
+    pub waiting: AtomicUsize,
+    /// Told when timers, folds or membership have changed; the room's task waits for it.
+    pub(super) changed: Notify,
+    state: Mutex<State>,
+    clock: RelayClock,
+    writer: Arc<StoreWriter>,
+}
+
+struct State {
+    room: Room,
+    members: HashMap<MemberId, Arc<dyn Ready>>,
+    /// When the room's task will wake by itself.
+    armed: Option<Duration>,
+    /// What the room's task is to fold.
+    fold: Option<FoldInput>,
+    ready: Vec<MemberId>,
+}
+
+impl RoomHandle {
+    pub(super) fn new(key: DocumentKey, room: Room, clock: RelayClock, writer: Arc<StoreWriter>) -> Self {
+        Self {
+            key,
+            waiting: AtomicUsize::new(0),
+            changed: Notify::new(),
+            state: Mutex::new(State { room, members: HashMap::new(), armed: None, fold: None, ready: Vec::new() }),
+            clock,
+            writer,
+        }
+    }
+
+    /// Takes a member in; `ready` is told whenever something waits for it.
+    pub fn join(self: &Arc<Self>, join: Join, ready: Arc<dyn Ready>) -> Result<(), Reason> {
+        self.step(|state, clock| {
+            let member = join.member;
+            state.members.insert(member, ready);
+            let outcome = state.room.join(clock, join);
+            if outcome.is_err() {
+                state.members.remove(&member);
+            }
+            outcome
+        })
+    }
+
+    /// A member's lane is gone.
+    pub fn leave(self: &Arc<Self>, member: MemberId) {
+        self.step(|state, clock| {
+            state.members.remove(&member);
+            state.room.leave(clock, member);
+        });
+    }
+
+    /// Frames of a member's lane, in one step. Stops at the first that is refused.
+    pub fn receive(self: &Arc<Self>, member: MemberId, frames: impl IntoIterator<Item = Frame>) -> Result<(), Reason> {
+        self.step(|state, clock| frames.into_iter().try_for_each(|frame| state.room.receive(clock, member, frame)))
+    }
+
+    /// A frame that came as a datagram.
+    pub fn receive_datagram(self: &Arc<Self>, member: MemberId, frame: Frame) {
+        self.step(|state, clock| state.room.receive_datagram(clock, member, frame));
+    }
+
+    /// The member may do more or less from now on.
+    pub fn set_role(self: &Arc<Self>, member: MemberId, role: Role) {
+        self.step(|state, _| state.room.set_role(member, role));
+    }
+
+    /// What waits for a member, up to about `max_bytes`; 0 when nothing does.
+    pub fn transmit(&self, member: MemberId, max_bytes: usize, out: &mut Vec<Bytes>) -> usize {
+        let clock = self.clock.now();
+        self.state.lock().room.poll_transmit(clock, member, max_bytes, out)
+    }
+
+    /// The next frame of presence for a member.
+    pub fn datagram(&self, member: MemberId) -> Option<Bytes> {
+        let clock = self.clock.now();
+        self.state.lock().room.poll_datagram(clock, member)
+    }
+
+    /// Whether the store is so far behind that the member should be read slower.
+    pub fn is_behind(&self) -> bool {
+        self.writer.is_full(self)
+    }
+
+    /// Resolves once the store has caught up.
+    pub async fn caught_up(&self) {
+        self.writer.ready(self).await;
+    }
+
+    /// Everything up to the record is durable.
+    pub fn stored(self: &Arc<Self>, last: RecordNumber) {
+        self.step(|state, clock| {
+            state.room.stored(clock, last);
+            if state.fold.is_none() {
+                state.fold = state.room.fold_wanted();
+            }
+        });
+    }
+
+    /// The store takes nothing more.
+    pub fn store_failed(self: &Arc<Self>, reason: &str) {
+        self.step(|state, clock| state.room.store_failed(clock, reason));
+        self.changed.notify_one();
+    }
+
+    /// Ends the room for everybody.
+    pub fn close(self: &Arc<Self>, reason: Reason) {
+        self.step(|state, _| state.room.close(reason));
+    }
+
+    /// Does what is due and says when to come again, and what is to be folded.
+    pub(super) fn tend(self: &Arc<Self>) -> Tended {
+        self.step(|state, clock| {
+            if state.room.poll_timeout().is_some_and(|due| due <= clock.monotonic) {
+                state.room.handle_timeout(clock);
+            }
+            let fold = state.fold.take();
+            // Set here, so that the step's end does not wake the task that is asking.
+            state.armed = state.room.poll_timeout();
+            let usage = state.room.usage();
+            Tended {
+                due: state.armed.map(|due| self.clock.instant(due)),
+                fold,
+                is_idle: state.room.is_idle(),
+                is_closing: state.room.closing().is_some(),
+                tail_bytes: usage.tail_bytes,
+            }
+        })
+    }
+
+    /// Whether nothing is lost when the room is dropped, or nothing can be saved.
+    pub(super) fn may_go(&self) -> bool {
+        let state = self.state.lock();
+        state.room.is_idle() || state.room.closing().is_some()
+    }
+
+    /// What to fold before the room is unloaded.
+    pub(super) fn last_fold(self: &Arc<Self>) -> Option<FoldInput> {
+        self.step(|state, _| state.room.fold_now())
+    }
+
+    /// The new snapshot is stored, or there is none.
+    pub(super) fn folded(self: &Arc<Self>, snapshot: Option<inkwire_document::Snapshot>) -> bool {
+        self.step(|state, _| match snapshot {
+            Some(snapshot) => state.room.folded(snapshot),
+            None => {
+                state.room.fold_failed();
+                true
+            }
+        })
+    }
+
+    /// One step of the room, and then everything that follows from it: records to the store, wakes to members, timers.
+    fn step<R>(self: &Arc<Self>, step: impl FnOnce(&mut State, Clock) -> R) -> R {
+        let clock = self.clock.now();
+        let mut state = self.state.lock();
+        let result = step(&mut state, clock);
+        let State { room, members, armed, fold, ready } = &mut *state;
+        let mut records = Vec::new();
+        if let Some(last) = room.take_records(&mut records) {
+            self.writer.hand_over(self, records, last);
+        }
+        room.take_ready(ready);
+        for member in ready.drain(..) {
+            if let Some(ready) = members.get(&member) {
+                ready.ready();
+            }
+        }
+        let due = room.poll_timeout();
+        let earlier = match (due, *armed) {
+            (Some(due), Some(armed)) => due < armed,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if earlier || fold.is_some() {
+            *armed = due;
+            self.changed.notify_one();
+        }
+        result
+    }
+}
+
+/// What a room's task learns when it looks after it.
+pub(super) struct Tended {
+    pub(super) due: Option<tokio::time::Instant>,
+    pub(super) fold: Option<FoldInput>,
+    pub(super) is_idle: bool,
+    pub(super) is_closing: bool,
+    pub(super) tail_bytes: usize,
+}

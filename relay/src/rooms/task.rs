@@ -1,0 +1,110 @@
+//! What happens in a room without anybody asking: timers, folds, and its end.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Rooms;
+use super::handle::RoomHandle;
+use super::registry::Slot;
+use crate::fold::{FoldFailure, Folder};
+
+/// A tail of fewer bytes is not worth a fold before a room is unloaded: reading it again costs less.
+const LAST_FOLD_BYTES: usize = 64 << 10;
+
+/// How long after a fold that failed the next one is tried.
+const FOLD_PAUSE: Duration = Duration::from_secs(10);
+
+/// Runs until the room is unloaded, or the registry is gone.
+pub(super) async fn run(
+    room: Arc<RoomHandle>,
+    slot: Arc<Slot>,
+    rooms: Weak<Rooms>,
+    folder: Arc<Folder>,
+    unload_after: Duration,
+) {
+    let mut empty_since = None;
+    let mut fold = std::pin::pin!(None);
+    let mut fold_not_before = Instant::now();
+    loop {
+        let mut tended = room.tend();
+        if let Some(input) = tended.fold.take() {
+            let (room, folder) = (Arc::clone(&room), Arc::clone(&folder));
+            let pause_until = fold_not_before;
+            fold.set(Some(async move {
+                tokio::time::sleep_until(pause_until).await;
+                folder.fold(&room.key, input).await
+            }));
+        }
+        let folding = fold.is_some();
+        let is_empty = slot.is_empty();
+        empty_since = if is_empty { empty_since.or_else(|| Some(Instant::now())) } else { None };
+        let unload_at = match empty_since {
+            Some(_) if tended.is_closing => Some(Instant::now()),
+            Some(since) if tended.is_idle && !folding => Some(since + unload_after),
+            _ => None,
+        };
+        if unload_at.is_some_and(|at| at <= Instant::now()) {
+            let worth_it = !tended.is_closing && tended.tail_bytes > LAST_FOLD_BYTES;
+            if worth_it && let Some(input) = room.last_fold() {
+                let outcome = folder.fold(&room.key, input).await;
+                if finish(&room, outcome) {
+                    continue;
+                }
+            }
+            let Some(rooms) = rooms.upgrade() else { return };
+            if rooms.unload(&room, &slot) {
+                return;
+            }
+            continue;
+        }
+        let due = earliest(tended.due, unload_at);
+        tokio::select! {
+            () = room.changed.notified() => {}
+            () = sleep_until(due) => {}
+            outcome = async {
+                match fold.as_mut().as_pin_mut() {
+                    Some(fold) => fold.await,
+                    None => std::future::pending().await,
+                }
+            } => {
+                fold.set(None);
+                if !finish(&room, outcome) {
+                    fold_not_before = Instant::now() + FOLD_PAUSE;
+                }
+            }
+        }
+    }
+}
+
+fn finish(room: &Arc<RoomHandle>, outcome: Result<inkwire_document::Snapshot, FoldFailure>) -> bool {
+    match outcome {
+        Ok(snapshot) => {
+            let taken = room.folded(Some(snapshot));
+            if !taken {
+                tracing::error!(document = %room.key, "a fold lacked something of what was to be folded and is not used");
+            }
+            taken
+        }
+        Err(error) => {
+            tracing::error!(document = %room.key, %error, "a document could not be folded");
+            room.folded(None);
+            false
+        }
+    }
+}
+
+fn earliest(left: Option<Instant>, right: Option<Instant>) -> Option<Instant> {
+    match (left, right) {
+        (Some(left), Some(right)) => Some(left.min(right)),
+        (left, right) => left.or(right),
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

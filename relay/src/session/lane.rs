@@ -1,0 +1,270 @@
+//! One open document of a session, whatever carries its frames.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use inkwire_protocol::limits::MAX_DOCUMENT_NAME_BYTES;
+use inkwire_protocol::room::{Join, MemberId, Reason};
+use inkwire_protocol::{Channel, Code, Frame, Role, frame};
+
+use super::SessionHandle;
+use crate::drain::Phase;
+use crate::rooms::{OpenRoom, Ready};
+use crate::token::Access;
+
+/// The most frames that may extend the vectors of an `Open`: 64 × 64 KiB are more than 200,000 actors.
+const MAX_VECTOR_FRAMES: usize = 64;
+
+/// What follows from what a client sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Flow {
+    /// Read on.
+    Continue,
+    /// The client has left the document.
+    Leave,
+}
+
+/// One open document. Dropping it leaves the room.
+pub struct Lane {
+    session: Arc<SessionHandle>,
+    /// The channel that the client gave it.
+    pub channel: Channel,
+    room: OpenRoom,
+    member: MemberId,
+    wanted: Role,
+    ready: Arc<dyn Ready>,
+    revoked: AtomicBool,
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        let mut lanes = self.session.lanes.lock();
+        if lanes.get(&self.channel).is_some_and(|lane| std::ptr::eq(lane.as_ptr(), self)) {
+            lanes.remove(&self.channel);
+        }
+        drop(lanes);
+        self.room.leave(self.member);
+        self.session.core.metrics.members.decrement(1.0);
+        tracing::debug!(session = self.session.id, document = %self.room.key, "a document is closed");
+    }
+}
+
+/// Counts as an open document of its session.
+struct Counted(Arc<SessionHandle>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.document_closed();
+    }
+}
+
+/// A lane with its place in the session's count; what transports hold.
+pub struct OpenLane {
+    lane: Arc<Lane>,
+    _counted: Counted,
+}
+
+impl std::ops::Deref for OpenLane {
+    type Target = Lane;
+
+    fn deref(&self) -> &Lane {
+        &self.lane
+    }
+}
+
+impl Lane {
+    /// Opens the document that the client asked for, if it may.
+    pub async fn open(
+        session: &Arc<SessionHandle>,
+        open: frame::Open,
+        ready: Arc<dyn Ready>,
+    ) -> Result<OpenLane, Reason> {
+        check_name(&open.document)?;
+        if session.core.phases.current() > Phase::Running {
+            return Err((Code::GoingAway, "the relay is shutting down".to_owned()));
+        }
+        session.document_opened()?;
+        let counted = Counted(Arc::clone(session));
+        // Looked at before anything is loaded: whoever may not read a document costs nothing.
+        granted(session.access.lock().as_ref(), &open.document)?;
+        let room = session.core.rooms.open(&open.document).await?;
+        let lane = Arc::new(Lane {
+            session: Arc::clone(session),
+            channel: open.channel,
+            room,
+            member: session.core.next_member(),
+            wanted: open.role,
+            ready: Arc::clone(&ready),
+            revoked: AtomicBool::new(false),
+        });
+        session.core.metrics.members.increment(1.0);
+        let mut lanes = session.lanes.lock();
+        if lanes.get(&open.channel).is_some_and(|other| other.strong_count() > 0) {
+            drop(lanes);
+            return Err((Code::UnexpectedFrame, format!("channel {} is open already", open.channel.0)));
+        }
+        lanes.insert(open.channel, Arc::downgrade(&lane));
+        drop(lanes);
+        // Held over the join: a token that is refreshed meanwhile is looked at by `review_role` afterwards.
+        let access = session.access.lock();
+        let (subject, role) = granted(access.as_ref(), &open.document)?;
+        let document = open.document.clone();
+        lane.room.join(
+            Join {
+                member: lane.member,
+                session: session.id,
+                since: session.since,
+                subject,
+                role: role.min(open.role),
+                open,
+            },
+            ready,
+        )?;
+        drop(access);
+        tracing::debug!(session = session.id, document, role = role.as_str(), "a document is opened");
+        Ok(OpenLane { lane, _counted: counted })
+    }
+
+    /// Takes whole encoded frames, in their order. Those before one that is refused count.
+    pub fn receive(&self, encoded: &[Bytes]) -> Result<Flow, Reason> {
+        let metrics = &self.session.core.metrics;
+        metrics.frames_received.increment(encoded.len() as u64);
+        metrics.bytes_received.increment(encoded.iter().map(|frame| frame.len() as u64).sum());
+        let mut frames = Vec::with_capacity(encoded.len());
+        let mut outcome = Ok(Flow::Continue);
+        for bytes in encoded {
+            match Frame::decode(bytes) {
+                Ok(Frame::CloseDocument(_) | Frame::Close(_)) => {
+                    outcome = Ok(Flow::Leave);
+                    break;
+                }
+                Ok(frame) => frames.push(frame),
+                Err(error) => {
+                    outcome = Err((error.code(), error.to_string()));
+                    break;
+                }
+            }
+        }
+        self.room.receive(self.member, frames)?;
+        outcome
+    }
+
+    /// Takes a frame that came as a datagram.
+    pub fn receive_datagram(&self, frame: Frame) {
+        self.room.receive_datagram(self.member, frame);
+    }
+
+    /// What waits for the client, up to about `max_bytes`; 0 when nothing does, and then `ready` is told when something does.
+    pub fn transmit(&self, max_bytes: usize, out: &mut Vec<Bytes>) -> usize {
+        let before = out.len();
+        let bytes = self.room.transmit(self.member, max_bytes, out);
+        if bytes > 0 {
+            let metrics = &self.session.core.metrics;
+            metrics.frames_sent.increment((out.len() - before) as u64);
+            metrics.bytes_sent.increment(bytes as u64);
+        }
+        bytes
+    }
+
+    /// The next frame of presence for the client.
+    pub fn datagram(&self) -> Option<Bytes> {
+        self.room.datagram(self.member)
+    }
+
+    /// Whether the lane should not be read for now, because the store is behind.
+    pub fn is_behind(&self) -> bool {
+        self.room.is_behind()
+    }
+
+    /// Resolves once the lane may be read on.
+    pub async fn caught_up(&self) {
+        self.session.core.metrics.store_waits.increment(1);
+        self.room.caught_up().await;
+    }
+
+    /// The reason to end the lane, once its token allows nothing here any more.
+    pub fn check_revoked(&self) -> Result<(), Reason> {
+        if self.revoked.load(Ordering::Acquire) { Err(forbidden(&self.room.key.name)) } else { Ok(()) }
+    }
+
+    pub(super) fn review_role(&self, access: Option<&Access>) {
+        match granted(access, &self.room.key.name) {
+            Ok((_, role)) => self.room.set_role(self.member, role.min(self.wanted)),
+            Err(_) => {
+                self.revoked.store(true, Ordering::Release);
+                self.ready.ready();
+            }
+        }
+    }
+}
+
+fn granted(access: Option<&Access>, document: &str) -> Result<(Arc<str>, Role), Reason> {
+    let access = access.ok_or_else(|| (Code::UnexpectedFrame, "a document before Welcome".to_owned()))?;
+    let role = access.role(document).ok_or_else(|| forbidden(document))?;
+    Ok((Arc::clone(&access.subject), role))
+}
+
+fn forbidden(document: &str) -> Reason {
+    (Code::Forbidden, format!("the token grants nothing on {document:?}"))
+}
+
+/// A name is a path: not empty, not too long, no empty segments, nothing that terminals and logs would act on.
+fn check_name(name: &str) -> Result<(), Reason> {
+    let problem = if name.is_empty() {
+        "a document's name is empty".to_owned()
+    } else if name.len() > MAX_DOCUMENT_NAME_BYTES {
+        format!("a document's name has {} bytes, at most {MAX_DOCUMENT_NAME_BYTES} are allowed", name.len())
+    } else if name.split('/').any(str::is_empty) {
+        format!("the document's name {name:?} has an empty segment")
+    } else if name.chars().any(char::is_control) {
+        format!("the document's name {name:?} has control characters")
+    } else {
+        return Ok(());
+    };
+    Err((Code::BadDocumentName, problem))
+}
+
+/// Gathers a lane's first frames: `Open`, after any number of `Vector` that extend its vector.
+#[derive(Debug, Default)]
+pub struct Opening {
+    parts: Vec<frame::Vector>,
+}
+
+impl Opening {
+    /// Takes the next frame; gives the whole `Open` once it is there.
+    pub fn receive(&mut self, encoded: &Bytes) -> Result<Option<frame::Open>, Reason> {
+        match Frame::decode(encoded).map_err(|error| (error.code(), error.to_string()))? {
+            Frame::Vector(part) if self.parts.len() < MAX_VECTOR_FRAMES => {
+                self.parts.push(part);
+                Ok(None)
+            }
+            Frame::Vector(_) => Err((Code::FrameTooLarge, format!("more than {MAX_VECTOR_FRAMES} frames of a vector"))),
+            Frame::Open(mut open) => {
+                for part in self.parts.drain(..) {
+                    for (actor, counter) in part.part.dots {
+                        let known = open.vector.dots.entry(actor).or_default();
+                        *known = (*known).max(counter);
+                    }
+                }
+                Ok(Some(open))
+            }
+            other => Err((Code::UnexpectedFrame, format!("a document's lane begins with Open, not {}", other.name()))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_paths() {
+        for name in ["a", "acme/specs/roadmap", "ä/ö", "a b", "*", &"n".repeat(256)] {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+        for name in ["", "/", "/a", "a/", "a//b", "a\nb", "a\0", "\u{85}", &"n".repeat(257)] {
+            assert_eq!(check_name(name).unwrap_err().0, Code::BadDocumentName, "{name}");
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Sessions: one client connection each. The engine is the same for both transports, which are thin adapters around it.
+//!
+//! - [`control`]: the control lane, who is there and what its token allows
+//! - [`lane`]: one open document of a session
+//! - [`webtransport`], [`websocket`]: bytes in and out
+
+pub mod control;
+pub mod lane;
+pub mod websocket;
+pub mod webtransport;
+
+pub use control::SessionHandle;
+pub use lane::Lane;
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The most bytes that one lane hands to its transport at once: natural batching up to here, and no lane keeps the others
+/// waiting for longer.
+const WRITE_BYTES: usize = 64 << 10;
+
+/// How long a session's last words may take to arrive before the connection is closed over them.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Sleeps until then; for ever without a time.
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,437 @@
+//! Sessions over a WebSocket: the frames of all lanes in messages that begin with their channel.
+//!
+//! One task moves everything. It writes only when the last of what it wrote has left, so that what waits meanwhile goes in
+//! one piece, and presence goes only when nothing else does.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, Sink, SinkExt as _, Stream as _, StreamExt as _};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use inkwire_protocol::limits::{MAX_FRAME_BYTES, MAX_MESSAGE_BYTES};
+use inkwire_protocol::room::Reason;
+use inkwire_protocol::wire::{encode_message, split_message};
+use inkwire_protocol::{Channel, Code, Frame, frame};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tracing::Instrument as _;
+
+use super::lane::{Flow, Lane, OpenLane, Opening};
+use super::{LAST_WORDS, SessionHandle, WRITE_BYTES, sleep_until};
+use crate::core::Core;
+use crate::drain::Phase;
+use crate::metrics::Transport;
+use crate::rooms::Ready;
+
+type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
+/// The most bytes that are handed to the socket before it is flushed: a few lanes' worth.
+const FILL_BYTES: usize = 128 << 10;
+
+/// Where the application's own close codes begin (RFC 6455 section 7.4.2); ours are 4000 and the protocol's code.
+const CLOSE_CODES: u16 = 4000;
+
+fn config() -> WebSocketConfig {
+    let mut config = WebSocketConfig::default();
+    // Messages and frames of the protocol's size; the defaults are 64 and 16 MiB, and no bound on what waits to be written.
+    config.max_message_size = Some(MAX_MESSAGE_BYTES);
+    config.max_frame_size = Some(MAX_MESSAGE_BYTES);
+    config.read_buffer_size = 32 << 10;
+    config.write_buffer_size = FILL_BYTES;
+    // What one fill can reach at most: its budget, a last message that began below it, and a close frame.
+    config.max_write_buffer_size = FILL_BYTES + 2 * MAX_MESSAGE_BYTES + MAX_FRAME_BYTES;
+    config
+}
+
+/// Runs a session on an upgraded connection to its end.
+pub async fn serve(core: Arc<Core>, connection: Upgraded, peer: SocketAddr, origin_refused: bool) {
+    let handle = SessionHandle::new(core, Transport::WebSocket, origin_refused);
+    let span = tracing::info_span!("session", id = handle.id, transport = "websocket", %peer);
+    async {
+        let socket = WebSocketStream::from_raw_socket(TokioIo::new(connection), Role::Server, Some(config())).await;
+        let mut connection = Connection::new(socket, handle);
+        let end = connection.run().await;
+        connection.finish(end).await;
+    }
+    .instrument(span)
+    .await;
+}
+
+/// Why a connection's loop ended.
+enum End {
+    /// The session is over; its client is told.
+    Closed(Reason),
+    /// The client broke WebSocket's own rules, and is told so in WebSocket's own codes.
+    Violation(CloseCode),
+    /// There is nobody to tell.
+    Lost,
+}
+
+/// The channels that have something to send.
+#[derive(Default)]
+struct ReadySet {
+    channels: Mutex<Vec<Channel>>,
+    notify: Notify,
+}
+
+/// Notes one channel in the set.
+struct ChannelReady {
+    channel: Channel,
+    set: Arc<ReadySet>,
+}
+
+impl Ready for ChannelReady {
+    fn ready(&self) {
+        self.set.channels.lock().push(self.channel);
+        self.set.notify.notify_one();
+    }
+}
+
+type Opened = (Channel, Result<OpenLane, Reason>);
+
+/// A message that waits until its document is open.
+struct Held {
+    channel: Channel,
+    frames: Vec<Bytes>,
+}
+
+struct Connection {
+    socket: Socket,
+    handle: Arc<SessionHandle>,
+    lanes: HashMap<Channel, OpenLane>,
+    /// Lanes whose first frames have come, but not yet `Open`.
+    beginning: HashMap<Channel, Opening>,
+    opening: FuturesUnordered<BoxFuture<'static, Opened>>,
+    /// The highest channel that the client has used: lower ones that are not open have been closed, and what still comes for
+    /// them was on its way.
+    highest: Channel,
+    ready: Arc<ReadySet>,
+    /// Lanes with something to send, next first.
+    turn: VecDeque<Channel>,
+    /// Whether something was written since the last flush completed.
+    dirty: bool,
+    held: Option<Held>,
+    /// What clients of closed lanes are told.
+    last_words: VecDeque<Bytes>,
+    /// The lane whose store is behind; nothing is read meanwhile.
+    behind: Option<Channel>,
+}
+
+/// What a step of the socket brought.
+enum Step {
+    Message(Message),
+    Flushed,
+    End(End),
+}
+
+impl Connection {
+    fn new(socket: Socket, handle: Arc<SessionHandle>) -> Self {
+        Self {
+            socket,
+            handle,
+            lanes: HashMap::new(),
+            beginning: HashMap::new(),
+            opening: FuturesUnordered::new(),
+            highest: Channel::CONTROL,
+            ready: Arc::default(),
+            turn: VecDeque::new(),
+            dirty: false,
+            held: None,
+            last_words: VecDeque::new(),
+            behind: None,
+        }
+    }
+
+    async fn run(&mut self) -> End {
+        let mut phases = self.handle.core.phases.watch();
+        let mut told_to_go = false;
+        loop {
+            let phase = phases.current();
+            if phase > Phase::Running && !told_to_go {
+                told_to_go = true;
+                self.handle.go_away();
+            }
+            if phase == Phase::Closing && self.is_drained() {
+                self.handle.close(Code::GoingAway, "the relay is shutting down");
+            }
+            if let Err(error) = self.fill() {
+                return end_of(&error);
+            }
+            if let Some(reason) = self.handle.closed()
+                && !self.dirty
+            {
+                return End::Closed(reason);
+            }
+            let reading = self.held.is_none()
+                && self.behind.is_none()
+                && phase == Phase::Running
+                && self.handle.closed().is_none();
+            if !reading {
+                // Silence that is the relay's own doing is not the client's.
+                self.handle.heard();
+            }
+            let ready = Arc::clone(&self.ready);
+            let handle = Arc::clone(&self.handle);
+            let behind = self.behind.and_then(|channel| self.lanes.get(&channel));
+            let (socket, dirty) = (&mut self.socket, self.dirty);
+            tokio::select! {
+                step = std::future::poll_fn(|context| poll_socket(socket, context, dirty, reading)) => match step {
+                    Step::Message(message) => {
+                        if let Some(end) = self.receive(message) {
+                            return end;
+                        }
+                    }
+                    Step::Flushed => {
+                        self.dirty = false;
+                        handle.said();
+                    }
+                    Step::End(end) => return end,
+                },
+                Some((channel, outcome)) = self.opening.next() => self.opened(channel, outcome),
+                () = caught_up(behind) => self.behind = None,
+                () = ready.notify.notified(), if !self.dirty => {}
+                () = sleep_until(handle.deadline()) => handle.tick(),
+                () = handle.wake.notified() => {}
+                () = phases.changed() => {}
+            }
+        }
+    }
+
+    /// Takes a message. An answer ends the connection.
+    fn receive(&mut self, message: Message) -> Option<End> {
+        self.handle.heard();
+        let bytes = match message {
+            Message::Binary(bytes) => bytes,
+            Message::Text(_) => {
+                self.handle.close(Code::BadFrame, "messages are binary");
+                return None;
+            }
+            Message::Close(_) => return Some(End::Lost),
+            // WebSocket's own pings are answered below us.
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => return None,
+        };
+        match split_message(&bytes) {
+            Ok((Channel::CONTROL, frames)) => {
+                for frame in frames {
+                    self.handle.receive(&frame);
+                }
+            }
+            Ok((channel, frames)) => self.receive_document(channel, frames),
+            // Which lane it was for cannot be known.
+            Err(error) => self.handle.close(error.code(), &error.to_string()),
+        }
+        None
+    }
+
+    fn receive_document(&mut self, channel: Channel, mut frames: Vec<Bytes>) {
+        if let Some(lane) = self.lanes.get(&channel) {
+            let outcome = lane.receive(&frames);
+            if lane.is_behind() {
+                self.behind = Some(channel);
+            }
+            match outcome {
+                Ok(Flow::Continue) => {}
+                Ok(Flow::Leave) => self.close_lane(channel, Code::None, ""),
+                Err((code, reason)) => self.close_lane(channel, code, &reason),
+            }
+            return;
+        }
+        if channel <= self.highest && !self.beginning.contains_key(&channel) {
+            // A lane that was closed meanwhile, or is being opened. The client hears of it either way.
+            if !self.opening.is_empty() {
+                self.held = Some(Held { channel, frames });
+            }
+            return;
+        }
+        self.highest = self.highest.max(channel);
+        let mut opening = self.beginning.remove(&channel).unwrap_or_default();
+        let mut open = None;
+        let mut taken = 0;
+        while open.is_none() && taken < frames.len() {
+            match opening.receive(&frames[taken]) {
+                Ok(outcome) => open = outcome,
+                Err((code, reason)) => return self.close_lane(channel, code, &reason),
+            }
+            taken += 1;
+        }
+        let Some(open) = open else {
+            self.beginning.insert(channel, opening);
+            if self.beginning.len() > self.handle.core.bounds.max_documents as usize {
+                self.handle.close(Code::TooManyDocuments, "too many lanes begin without an Open");
+            }
+            return;
+        };
+        if open.channel != channel {
+            let reason = format!("Open names channel {} on channel {}", open.channel.0, channel.0);
+            return self.close_lane(channel, Code::UnexpectedFrame, &reason);
+        }
+        let frames = frames.split_off(taken);
+        if !frames.is_empty() {
+            self.held = Some(Held { channel, frames });
+        }
+        let ready = Arc::new(ChannelReady { channel, set: Arc::clone(&self.ready) });
+        let handle = Arc::clone(&self.handle);
+        self.opening.push(async move { (channel, Lane::open(&handle, open, ready).await) }.in_current_span().boxed());
+    }
+
+    fn opened(&mut self, channel: Channel, outcome: Result<OpenLane, Reason>) {
+        match outcome {
+            Ok(lane) => {
+                self.lanes.insert(channel, lane);
+                self.turn.push_back(channel);
+            }
+            Err((code, reason)) => self.close_lane(channel, code, &reason),
+        }
+        if let Some(held) = self.held.take() {
+            // For another lane that is still being opened it is held again.
+            self.receive_document(held.channel, held.frames);
+        }
+    }
+
+    /// Ends a lane; its client is told with the next write.
+    fn close_lane(&mut self, channel: Channel, code: Code, reason: &str) {
+        tracing::debug!(%code, reason, channel = channel.0, "a document's lane is closed");
+        self.lanes.remove(&channel);
+        if self.behind == Some(channel) {
+            self.behind = None;
+        }
+        let close = Frame::from(frame::Close { code, reason: reason.to_owned() }).encode();
+        self.last_words.push_back(encode_message(channel, &[close]));
+    }
+
+    /// Hands what waits to the socket, a turn for each lane, unless the last of it has not left yet.
+    fn fill(&mut self) -> Result<(), Error> {
+        if self.dirty {
+            return Ok(());
+        }
+        let control: Vec<Bytes> = std::iter::from_fn(|| self.handle.poll_transmit()).collect();
+        for frame in control {
+            self.write(encode_message(Channel::CONTROL, &[frame]))?;
+        }
+        while let Some(message) = self.last_words.pop_front() {
+            self.write(message)?;
+        }
+        if self.handle.closed().is_some() {
+            return Ok(());
+        }
+        let noted = std::mem::take(&mut *self.ready.channels.lock());
+        for channel in noted {
+            if !self.turn.contains(&channel) {
+                self.turn.push_back(channel);
+            }
+        }
+        let mut left = FILL_BYTES;
+        let mut frames = Vec::new();
+        while left > 0
+            && let Some(channel) = self.turn.pop_front()
+        {
+            let Some(lane) = self.lanes.get(&channel) else { continue };
+            if let Err((code, reason)) = lane.check_revoked() {
+                self.close_lane(channel, code, &reason);
+                continue;
+            }
+            let bytes = lane.transmit(WRITE_BYTES.min(left), &mut frames);
+            if bytes > 0 {
+                self.turn.push_back(channel);
+            } else if let Some(presence) = lane.datagram() {
+                frames.push(presence);
+                // There may be more; it has its turn after the others.
+                self.turn.push_back(channel);
+            } else {
+                continue;
+            }
+            let message = encode_message(channel, &frames);
+            frames.clear();
+            left = left.saturating_sub(message.len());
+            self.write(message)?;
+        }
+        Ok(())
+    }
+
+    /// Whether everything that waited for the client has left.
+    fn is_drained(&self) -> bool {
+        !self.dirty && self.turn.is_empty() && self.opening.is_empty() && self.ready.channels.lock().is_empty()
+    }
+
+    fn write(&mut self, message: Bytes) -> Result<(), Error> {
+        self.dirty = true;
+        Pin::new(&mut self.socket).start_send(Message::Binary(message))
+    }
+
+    /// Says the last words and ends the connection.
+    async fn finish(&mut self, end: End) {
+        let frame = match end {
+            End::Closed((code, reason)) => CloseFrame {
+                code: CloseCode::Library(CLOSE_CODES + code.number().min(999)),
+                reason: cut(&reason, 120).into(),
+            },
+            End::Violation(code) => CloseFrame { code, reason: "".into() },
+            End::Lost => {
+                // Completes the handshake of a client that closed; of one that is gone it fails at once.
+                let _ = tokio::time::timeout(LAST_WORDS, self.socket.flush()).await;
+                return;
+            }
+        };
+        let closing = async {
+            self.socket.close(Some(frame)).await?;
+            // The client's own close frame, or its end.
+            while let Some(message) = self.socket.next().await {
+                message?;
+            }
+            Ok::<_, Error>(())
+        };
+        let _ = tokio::time::timeout(LAST_WORDS, closing).await;
+    }
+}
+
+fn poll_socket(socket: &mut Socket, context: &mut Context<'_>, dirty: bool, reading: bool) -> Poll<Step> {
+    let mut socket = Pin::new(socket);
+    if dirty {
+        match socket.as_mut().poll_flush(context) {
+            Poll::Ready(Ok(())) => return Poll::Ready(Step::Flushed),
+            Poll::Ready(Err(error)) => return Poll::Ready(Step::End(end_of(&error))),
+            Poll::Pending => {}
+        }
+    }
+    if !reading {
+        return Poll::Pending;
+    }
+    socket.poll_next(context).map(|message| match message {
+        Some(Ok(message)) => Step::Message(message),
+        Some(Err(error)) => Step::End(end_of(&error)),
+        None => Step::End(End::Lost),
+    })
+}
+
+/// What a client that broke a rule is told (RFC 6455 section 7.4.1).
+fn end_of(error: &Error) -> End {
+    tracing::debug!(%error, "the WebSocket ended");
+    match error {
+        Error::Protocol(_) | Error::AttackAttempt => End::Violation(CloseCode::Protocol),
+        Error::Utf8(_) => End::Violation(CloseCode::Invalid),
+        Error::Capacity(_) => End::Violation(CloseCode::Size),
+        _ => End::Lost,
+    }
+}
+
+async fn caught_up(behind: Option<&OpenLane>) {
+    match behind {
+        Some(lane) => lane.caught_up().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn cut(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}

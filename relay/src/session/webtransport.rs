@@ -1,0 +1,277 @@
+//! Sessions over WebTransport: the control lane is the client's first bidirectional stream, each document has one of its own,
+//! and presence goes in datagrams.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use inkwire_protocol::room::Reason;
+use inkwire_protocol::wire::{StreamDecoder, encode_datagram, encode_stream, split_datagram};
+use inkwire_protocol::{Code, Frame, frame};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
+use web_transport_quinn::{RecvStream, Request, SendStream, Session};
+
+use super::lane::{Flow, Lane, OpenLane, Opening};
+use super::{LAST_WORDS, SessionHandle, WRITE_BYTES, sleep_until};
+use crate::core::Core;
+use crate::drain::Phase;
+use crate::http::SESSION_PATH;
+use crate::metrics::Transport;
+
+/// Chunks taken from a stream at once. A chunk is what one packet brought, so this is about the largest frame.
+const READ_CHUNKS: usize = 48;
+
+/// The control lane goes before everything else on a connection.
+const CONTROL_PRIORITY: i32 = 1;
+
+/// Runs a session from its request to its end.
+pub async fn serve(core: Arc<Core>, request: Request) {
+    let peer = request.conn().remote_address();
+    if request.url.path() != SESSION_PATH {
+        tracing::debug!(path = request.url.path(), "a WebTransport request for another path");
+        let _ = request.reject(http::StatusCode::NOT_FOUND).await;
+        return;
+    }
+    let authority = request.url.authority();
+    let origin_refused = !core.origins.allows(&request.headers, Some(authority));
+    let Ok(session) = request.ok().await else { return };
+    let handle = SessionHandle::new(core, Transport::WebTransport, origin_refused);
+    let span = tracing::info_span!("session", id = handle.id, transport = "webtransport", %peer);
+    run(session, handle, peer).instrument(span).await;
+}
+
+async fn run(session: Session, handle: Arc<SessionHandle>, _peer: SocketAddr) {
+    let (code, reason) = match control(&session, &handle).await {
+        Some(reason) => reason,
+        // The connection is gone: there is nobody to tell.
+        None => return,
+    };
+    session.close(u32::from(code.number()), reason.as_bytes());
+    // `close` sends in the background; the connection, and with it this task's resources, end once it has.
+    let _ = tokio::time::timeout(LAST_WORDS, session.closed()).await;
+}
+
+/// Serves the control lane and everything that the session opens. `None` when the connection was lost.
+async fn control(session: &Session, handle: &Arc<SessionHandle>) -> Option<Reason> {
+    let patience = handle.core.bounds.handshake_timeout;
+    let (mut send, mut recv) = tokio::time::timeout(patience, session.accept_bi()).await.ok()?.ok()?;
+    let _ = send.set_priority(CONTROL_PRIORITY);
+    let mut lanes = JoinSet::new();
+    let mut phases = handle.core.phases.watch();
+    let mut told_to_go = false;
+    let mut decoder = StreamDecoder::new();
+    let mut outgoing: Vec<Bytes> = Vec::new();
+    loop {
+        if phases.current() > Phase::Running && !told_to_go {
+            told_to_go = true;
+            handle.go_away();
+        }
+        if phases.current() == Phase::Closing && lanes.is_empty() {
+            handle.close(Code::GoingAway, "the relay is shutting down");
+        }
+        let over = handle.closed();
+        if outgoing.is_empty() {
+            let frames: Vec<Bytes> = std::iter::from_fn(|| handle.poll_transmit()).collect();
+            if !frames.is_empty() {
+                outgoing.push(encode_stream(&frames));
+            } else if let Some(reason) = over {
+                drop(lanes);
+                // The client should read why before the connection ends; `stopped` resolves when it has all of it.
+                let _ = send.finish();
+                let _ = tokio::time::timeout(LAST_WORDS, send.stopped()).await;
+                return Some(reason);
+            }
+        }
+        tokio::select! {
+            // The client's next words wait while ours do, so that answers never pile up.
+            chunk = recv.read_chunk(usize::MAX, true), if outgoing.is_empty() => match chunk {
+                Ok(Some(chunk)) => read_control(handle, &mut decoder, &chunk.bytes),
+                // A client that ends its control lane ends its session.
+                Ok(None) => handle.close(Code::None, "the control lane has ended"),
+                Err(_) => return None,
+            },
+            written = send.write_chunks(&mut outgoing), if !outgoing.is_empty() => match written {
+                Ok(written) => { outgoing.drain(..written.chunks); }
+                Err(_) => return None,
+            },
+            stream = session.accept_bi() => {
+                let Ok((send, recv)) = stream else { return None };
+                lanes.spawn(document(session.clone(), Arc::clone(handle), send, recv).in_current_span());
+            }
+            datagram = session.read_datagram() => match datagram {
+                Ok(datagram) => read_datagram(handle, &datagram),
+                Err(_) => return None,
+            },
+            Some(_) = lanes.join_next() => {}
+            () = sleep_until(handle.deadline()) => handle.tick(),
+            () = handle.wake.notified() => {}
+            () = phases.changed() => {}
+        }
+    }
+}
+
+fn read_control(handle: &SessionHandle, decoder: &mut StreamDecoder, bytes: &[u8]) {
+    decoder.push(bytes);
+    loop {
+        match decoder.next_frame() {
+            Ok(Some(frame)) => handle.receive(&frame),
+            Ok(None) => return,
+            Err(error) => return handle.close(error.code(), &error.to_string()),
+        }
+    }
+}
+
+/// Whatever is wrong with a datagram, it is only dropped.
+fn read_datagram(handle: &SessionHandle, datagram: &Bytes) {
+    handle.heard();
+    let Ok((channel, frame)) = split_datagram(datagram) else { return };
+    if let (Some(lane), Ok(frame)) = (handle.lane(channel), Frame::decode(&frame)) {
+        lane.receive_datagram(frame);
+    }
+}
+
+/// One document's stream, from its `Open` to its end.
+async fn document(session: Session, handle: Arc<SessionHandle>, mut send: SendStream, mut recv: RecvStream) {
+    let outcome = match open(&handle, &mut recv).await {
+        Ok(Some((lane, decoder, ready))) => {
+            serve_document(&session, &handle, &lane, &mut send, &mut recv, decoder, &ready).await
+        }
+        Ok(None) => return,
+        Err(reason) => Err(reason),
+    };
+    if let Err((code, reason)) = outcome {
+        tracing::debug!(%code, reason, "a document's lane is closed");
+        let close = encode_stream(&[Frame::from(frame::Close { code, reason }).encode()]);
+        let _ = tokio::time::timeout(LAST_WORDS, send.write_chunk(close)).await;
+        let _ = recv.stop(u32::from(code.number()));
+    }
+    let _ = send.finish();
+}
+
+/// Reads a lane up to its `Open` and opens the document. `None` when the client has given the lane up.
+async fn open(
+    handle: &Arc<SessionHandle>,
+    recv: &mut RecvStream,
+) -> Result<Option<(OpenLane, StreamDecoder, Arc<Notify>)>, Reason> {
+    let patience = tokio::time::Instant::now() + handle.core.bounds.handshake_timeout;
+    let mut decoder = StreamDecoder::new();
+    let mut opening = Opening::default();
+    loop {
+        while let Some(frame) = decoder.next_frame().map_err(|error| (error.code(), error.to_string()))? {
+            if let Some(open) = opening.receive(&frame)? {
+                let ready = Arc::new(Notify::new());
+                let lane = Lane::open(handle, open, Arc::clone(&ready) as _).await?;
+                return Ok(Some((lane, decoder, ready)));
+            }
+        }
+        let chunk = tokio::time::timeout_at(patience, recv.read_chunk(usize::MAX, true))
+            .await
+            .map_err(|_| (Code::LivenessTimeout, "no Open came".to_owned()))?;
+        match chunk {
+            Ok(Some(chunk)) => {
+                handle.heard();
+                decoder.push(&chunk.bytes);
+            }
+            Ok(None) | Err(_) => return Ok(None),
+        }
+    }
+}
+
+/// Moves a document's frames both ways until it is closed. An error is told to the client.
+async fn serve_document(
+    session: &Session,
+    handle: &SessionHandle,
+    lane: &Lane,
+    send: &mut SendStream,
+    recv: &mut RecvStream,
+    mut decoder: StreamDecoder,
+    ready: &Notify,
+) -> Result<(), Reason> {
+    let mut phases = handle.core.phases.watch();
+    let mut chunks: [Bytes; READ_CHUNKS] = std::array::from_fn(|_| Bytes::new());
+    let mut encoded = Vec::new();
+    let mut outgoing: Vec<Bytes> = Vec::new();
+    // What came in the same packets as `Open`.
+    if feed(lane, &mut decoder, &mut encoded)? == Flow::Leave {
+        return Ok(());
+    }
+    loop {
+        lane.check_revoked()?;
+        if outgoing.is_empty() {
+            if lane.transmit(WRITE_BYTES, &mut encoded) > 0 {
+                outgoing.push(encode_stream(&encoded));
+                encoded.clear();
+                handle.said();
+            } else if let Some(frame) = send_datagrams(session, handle, lane) {
+                outgoing.push(encode_stream(&[frame]));
+            } else if phases.current() == Phase::Closing {
+                return Ok(());
+            }
+        }
+        // Reading slower is all that a rate limit ever does.
+        let behind = lane.is_behind();
+        let reading = !behind && phases.current() == Phase::Running;
+        tokio::select! {
+            read = recv.read_chunks(&mut chunks), if reading => match read {
+                Ok(Some(count)) => {
+                    handle.heard();
+                    for chunk in &mut chunks[..count] {
+                        decoder.push(&std::mem::take(chunk));
+                    }
+                    if feed(lane, &mut decoder, &mut encoded)? == Flow::Leave {
+                        return Ok(());
+                    }
+                }
+                Ok(None) | Err(_) => return Ok(()),
+            },
+            () = lane.caught_up(), if behind => {}
+            written = send.write_chunks(&mut outgoing), if !outgoing.is_empty() => match written {
+                Ok(written) => { outgoing.drain(..written.chunks); }
+                Err(_) => return Ok(()),
+            },
+            () = ready.notified(), if outgoing.is_empty() => {}
+            () = phases.changed() => {}
+        }
+    }
+}
+
+/// Hands every whole frame that has arrived to the room, in one step.
+fn feed(lane: &Lane, decoder: &mut StreamDecoder, encoded: &mut Vec<Bytes>) -> Result<Flow, Reason> {
+    let broken = loop {
+        match decoder.next_frame() {
+            Ok(Some(frame)) => encoded.push(frame),
+            Ok(None) => break None,
+            Err(error) => break Some((error.code(), error.to_string())),
+        }
+    };
+    let flow = if encoded.is_empty() { Ok(Flow::Continue) } else { lane.receive(encoded) };
+    encoded.clear();
+    match (flow, broken) {
+        (Ok(Flow::Continue), Some(reason)) => Err(reason),
+        (flow, _) => flow,
+    }
+}
+
+/// Sends the presence that waits, as long as the connection's buffer takes it: quinn would drop older datagrams for newer ones
+/// without a word. Gives back a frame that is too large for a datagram.
+fn send_datagrams(session: &Session, handle: &SessionHandle, lane: &Lane) -> Option<Bytes> {
+    let metrics = &handle.core.metrics;
+    while let Some(frame) = lane.datagram() {
+        let Some(datagram) =
+            encode_datagram(lane.channel, &frame).filter(|datagram| datagram.len() <= session.max_datagram_size())
+        else {
+            return Some(frame);
+        };
+        if session.datagram_send_buffer_space() < datagram.len() {
+            metrics.datagrams_dropped.increment(1);
+            continue;
+        }
+        match session.send_datagram(datagram) {
+            Ok(()) => metrics.datagrams_sent.increment(1),
+            Err(_) => return None,
+        }
+    }
+    None
+}

@@ -1,0 +1,137 @@
+//! Every setting once: as a flag, as an environment variable and as a key of the settings file.
+//!
+//! All are optional here, so that what was not given can be told from what was given; [`Settings`](super::Settings) holds the
+//! outcome. Defaults stand in the help texts and in `Settings::resolve`, and a test compares the two.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Deserialize;
+
+use super::address::ListenAddress;
+use super::units::{ByteCount, Period};
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Which engine keeps the documents.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum StoreKind {
+    /// In the data directory; survives power loss.
+    Embedded,
+    /// In memory: gone with the process. For trials and tests.
+    Memory,
+}
+
+macro_rules! flags {
+    ($(
+        $(#[doc = $doc:literal])*
+        $(#[value($($value:tt)*)])*
+        $name:ident: $type:ty = $env:literal, $placeholder:literal, $heading:literal;
+    )*) => {
+        /// The settings of `inkwire serve` as one source gives them.
+        #[derive(Args, Clone, Debug, Default, Deserialize, PartialEq)]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+        pub struct Flags {
+            $(
+                $(#[doc = $doc])*
+                #[arg(long, env = $env, value_name = $placeholder, help_heading = $heading, $($($value)*)*)]
+                pub $name: Option<$type>,
+            )*
+        }
+
+        impl Flags {
+            /// Takes from `lower` what is not given here.
+            #[must_use]
+            pub fn or(self, lower: Self) -> Self {
+                Self { $($name: self.$name.or(lower.$name),)* }
+            }
+
+            /// Each setting's name in the file and its environment variable.
+            pub const NAMES: &'static [(&'static str, &'static str)] = &[$((stringify!($name), $env),)*];
+        }
+    };
+}
+
+flags! {
+    /// Where to listen: TCP for HTTP and WebSocket and UDP for WebTransport, on one port. `localhost` means 127.0.0.1 and ::1;
+    /// port 0 picks a free one; [::] takes IPv4 too [default: localhost:4433]
+    listen: ListenAddress = "INKWIRE_LISTEN", "ADDRESS", "Listening";
+    /// The certificate chain in PEM, leaf first. Needed to listen beyond loopback, unless behind a proxy [default: none]
+    tls_cert: PathBuf = "INKWIRE_TLS_CERT", "FILE", "Listening";
+    /// The private key of the certificate in PEM [default: none]
+    tls_key: PathBuf = "INKWIRE_TLS_KEY", "FILE", "Listening";
+    /// A proxy ends TLS in front of the relay: speak plain HTTP on any address [default: false]
+    #[value(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    behind_proxy: bool = "INKWIRE_BEHIND_PROXY", "true|false", "Listening";
+    /// Origins, such as https://app.example, whose pages may open sessions besides the relay's own. Repeatable, or separated by
+    /// commas [default: none]
+    #[value(value_delimiter = ',')]
+    allow_origin: Vec<String> = "INKWIRE_ALLOW_ORIGIN", "ORIGIN", "Listening";
+    /// Serve /metrics, /healthz and /readyz here, in plain HTTP. Without it /metrics is served on the main address, to loopback
+    /// alone [default: none]
+    metrics_listen: ListenAddress = "INKWIRE_METRICS_LISTEN", "ADDRESS", "Listening";
+
+    /// The data directory: documents, keys, the development certificate. Made if missing [default: inkwire-data]
+    data: PathBuf = "INKWIRE_DATA", "DIR", "Storage";
+    /// Which engine keeps the documents [default: embedded]
+    #[value(value_enum)]
+    store: StoreKind = "INKWIRE_STORE", "ENGINE", "Storage";
+
+    /// A key that signs access tokens: EdDSA or ES256 with a public key in PEM, or HS256 with a secret of at least 32 bytes.
+    /// Repeatable, or separated by commas. Without any, and on loopback alone, development tokens are accepted [default: none]
+    #[value(value_delimiter = ',')]
+    token_key: Vec<String> = "INKWIRE_TOKEN_KEY", "ALGORITHM:FILE", "Tokens";
+    /// The `iss` that tokens must have. Needed with --token-key [default: none]
+    token_issuer: String = "INKWIRE_TOKEN_ISSUER", "TEXT", "Tokens";
+    /// The `aud` that tokens must have. Needed with --token-key [default: none]
+    token_audience: String = "INKWIRE_TOKEN_AUDIENCE", "TEXT", "Tokens";
+
+    /// What to log, by tracing's directives, such as info,inkwire_relay=debug [default: info]
+    log: String = "INKWIRE_LOG", "FILTER", "Logs";
+    /// How to write logs, on standard error [default: text]
+    #[value(value_enum)]
+    log_format: LogFormat = "INKWIRE_LOG_FORMAT", "FORMAT", "Logs";
+
+    /// How long SIGTERM may take until the relay exits: sessions are told to go, what is not durable is flushed
+    /// [default: 10s]
+    drain_timeout: Period = "INKWIRE_DRAIN_TIMEOUT", "PERIOD", "Running";
+    /// How long a room without members stays in memory [default: 30s]
+    unload_after: Period = "INKWIRE_UNLOAD_AFTER", "PERIOD", "Running";
+
+    /// Sessions at a time; more are told `overloaded` [default: 20000]
+    max_sessions: usize = "INKWIRE_MAX_SESSIONS", "COUNT", "Bounds";
+    /// Documents that one session may have open at a time [default: 64]
+    max_documents: u32 = "INKWIRE_MAX_DOCUMENTS", "COUNT", "Bounds";
+    /// TCP connections at a time, sessions included; more wait in the listener's queue [default: 20000]
+    max_tcp_connections: usize = "INKWIRE_MAX_TCP_CONNECTIONS", "COUNT", "Bounds";
+    /// QUIC and TLS handshakes at a time; more wait or are refused [default: 1000]
+    max_handshakes: usize = "INKWIRE_MAX_HANDSHAKES", "COUNT", "Bounds";
+    /// From how many QUIC handshakes at a time on a client must prove its address first (a Retry) [default: 100]
+    retry_threshold: usize = "INKWIRE_RETRY_THRESHOLD", "COUNT", "Bounds";
+    /// How long a handshake and a session's `Hello` may take [default: 10s]
+    handshake_timeout: Period = "INKWIRE_HANDSHAKE_TIMEOUT", "PERIOD", "Bounds";
+    /// Bytes that a client may send on one WebTransport stream before the relay has read them [default: 256KiB]
+    stream_receive_window: ByteCount = "INKWIRE_STREAM_RECEIVE_WINDOW", "BYTES", "Bounds";
+    /// Bytes that a client may send on one WebTransport connection before the relay has read them [default: 1MiB]
+    connection_receive_window: ByteCount = "INKWIRE_CONNECTION_RECEIVE_WINDOW", "BYTES", "Bounds";
+    /// Bytes that a WebTransport connection or a WebSocket may hold sent and not acknowledged [default: 256KiB]
+    send_window: ByteCount = "INKWIRE_SEND_WINDOW", "BYTES", "Bounds";
+    /// Bytes of datagrams that wait, in each direction of a WebTransport connection [default: 64KiB]
+    datagram_buffer: ByteCount = "INKWIRE_DATAGRAM_BUFFER", "BYTES", "Bounds";
+    /// Bytes that may wait for the store in all rooms together; past it sessions are read slower [default: 64MiB]
+    store_queue: ByteCount = "INKWIRE_STORE_QUEUE", "BYTES", "Bounds";
+    /// Receive and send buffer of each UDP socket, as far as the system allows [default: 4MiB]
+    udp_buffer: ByteCount = "INKWIRE_UDP_BUFFER", "BYTES", "Bounds";
+    /// UDP segmentation offload. Turn it off where the network card or the host drops such packets [default: true]
+    #[value(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    gso: bool = "INKWIRE_GSO", "true|false", "Bounds";
+}
