@@ -153,6 +153,15 @@ impl Room {
     /// Members that got something to send since they last ran dry, appended to `out`. Each is given once, until
     /// [`poll_transmit`](Self::poll_transmit) has returned 0 for it.
     pub fn take_ready(&mut self, out: &mut Vec<MemberId>) {
+        for id in self.ready.drain(..) {
+            if let Some(member) = self.members.get_mut(&id) {
+                member.listed = false;
+                // It may have been polled meanwhile.
+                if member.woken {
+                    out.push(id);
+                }
+            }
+        }
         if std::mem::take(&mut self.wake_everyone) {
             let (tail_end, presence_end) = (self.tail.end(), self.presence.end_position());
             for (id, member) in &mut self.members {
@@ -166,7 +175,6 @@ impl Room {
                 }
             }
         }
-        out.append(&mut self.ready);
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) next, on the monotonic clock; earlier than now means at once.
@@ -258,7 +266,9 @@ impl Room {
             && !member.woken
         {
             member.woken = true;
-            self.ready.push(id);
+            if !std::mem::replace(&mut member.listed, true) {
+                self.ready.push(id);
+            }
         }
     }
 }

@@ -38,7 +38,9 @@ impl Base {
         if self.version.dots.keys().all(|actor| known.get(actor) == 0) {
             return Some(self.chunks.get_or_init(|| Chunks::new(self.snapshot.bytes())).clone());
         }
-        Some(Chunks::new(&self.snapshot.difference(known)))
+        // One whose content does not hold together although its checksum fits is for the reader to refuse.
+        let difference = self.snapshot.difference(known);
+        Some(Chunks::new(difference.as_ref().unwrap_or(self.snapshot.bytes())))
     }
 }
 
@@ -99,9 +101,15 @@ impl CatchUp {
             return false;
         };
         self.chunks = Some(chunks);
-        raise(&mut self.known, &base.version);
-        // A snapshot holds nothing but what is durable, and whoever merges it knows that.
-        raise(&mut self.durable, &base.version);
+        for (actor, counter) in &base.version.dots {
+            // A snapshot holds nothing but what is durable, and whoever merges it knows that of the actors that it names. A
+            // difference does not name those of which the reader holds everything.
+            if self.known.get(actor) < *counter {
+                self.known.dots.insert(*actor, *counter);
+                let durable = self.durable.dots.entry(*actor).or_default();
+                *durable = (*durable).max(*counter);
+            }
+        }
         true
     }
 }
@@ -109,13 +117,6 @@ impl CatchUp {
 /// Whether `left` holds all that `right` does.
 pub(super) fn covers(left: &VersionVector, right: &VersionVector) -> bool {
     right.dots.iter().all(|(actor, counter)| left.get(actor) >= *counter)
-}
-
-fn raise(vector: &mut VersionVector, by: &VersionVector) {
-    for (actor, counter) in &by.dots {
-        let held = vector.dots.entry(*actor).or_default();
-        *held = (*held).max(*counter);
-    }
 }
 
 /// `vector` as frames: `Vector` parts, then what `last` makes of the rest.

@@ -40,7 +40,7 @@ impl Room {
             session,
             subject,
             role,
-            since,
+            since: (since, open.channel),
             lease: None,
             retired: BTreeSet::new(),
             uploads: BTreeMap::new(),
@@ -49,6 +49,7 @@ impl Room {
             received_moved: false,
             durable_moved: false,
             woken: false,
+            listed: false,
             presence: self.presence.end_position(),
         };
         self.members.insert(id, member);

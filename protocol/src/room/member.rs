@@ -7,7 +7,7 @@ use inkwire_document::{Actor, VersionVector};
 
 use super::catch_up::CatchUp;
 use super::tail::Position;
-use crate::{Frame, Role};
+use crate::{Channel, Frame, Role};
 
 /// The most frames of a member's own that may wait for it: answers to what it sent, so it earns them itself.
 pub(super) const MAX_QUEUED_FRAMES: usize = 256;
@@ -18,8 +18,9 @@ pub(super) struct Member {
     pub(super) session: u64,
     pub(super) subject: Arc<str>,
     pub(super) role: Role,
-    /// When its session began: of two that claim one actor, the later one is the client that is still there.
-    pub(super) since: Duration,
+    /// When its session began, and the lane in it: of two members that claim one actor, the later one is the client that is
+    /// still there.
+    pub(super) since: (Duration, Channel),
     /// The actor that it writes as.
     pub(super) lease: Option<Actor>,
     /// Actors of which a batch was refused: what of theirs is still on its way is passed over.
@@ -34,6 +35,8 @@ pub(super) struct Member {
     pub(super) durable_moved: bool,
     /// It was handed out by `take_ready` and has not run dry since.
     pub(super) woken: bool,
+    /// It is among those that `take_ready` will hand out.
+    pub(super) listed: bool,
     /// The next frame of presence.
     pub(super) presence: Position,
 }

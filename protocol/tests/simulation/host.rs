@@ -1,0 +1,221 @@
+//! A page: one client with one document, the person who types into it, and what they remember.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use inkwire_document::{HybridTime, Position, Value, VersionVector};
+use inkwire_protocol::Role;
+use inkwire_protocol::client::{Client, ClientConfig, DocumentId, Event, Lanes, Now, Transmit};
+use inkwire_protocol::random::Random;
+use inkwire_protocol::replica::{EditRefused, Replica, ReplicaConfig};
+
+use crate::network::{Connection, Packet};
+use crate::relay::DOCUMENT;
+
+pub const TEXT: &str = "body";
+pub const MAP: &str = "meta";
+
+pub struct Host {
+    pub name: String,
+    pub role: Role,
+    pub lanes: Lanes,
+    pub client: Client,
+    pub document: DocumentId,
+    pub connection: Option<Connection>,
+    /// Wants to be connected.
+    pub online: bool,
+    /// A reconnect is scheduled: the client's last word on when.
+    pub connect_at: Option<Duration>,
+    /// Left for good, with its memory.
+    pub gone: bool,
+    /// All that this page ever showed.
+    pub seen: VersionVector,
+    /// Edits made since the page was loaded.
+    pub edits: u64,
+    /// Edits were refused: until the page is synced again it shows what will not stay.
+    rebuilding: bool,
+    pub presence: Option<Bytes>,
+    life: u32,
+    token_number: u32,
+}
+
+/// What the world does for a page.
+pub enum Wish {
+    Connect(Duration),
+    Send(Connection, Packet),
+    Ended(Connection),
+}
+
+impl Host {
+    pub fn new(index: usize, role: Role, lanes: Lanes, now: Duration, random: &mut Random) -> Self {
+        let (client, document) = load(role, now, random);
+        Self {
+            name: format!("user-{index}"),
+            role,
+            lanes,
+            client,
+            document,
+            connection: None,
+            online: true,
+            connect_at: Some(now),
+            gone: false,
+            seen: VersionVector::new(),
+            edits: 0,
+            rebuilding: false,
+            presence: None,
+            life: 0,
+            token_number: 0,
+        }
+    }
+
+    /// The page is loaded anew: nothing of its memory is left.
+    pub fn reload(&mut self, now: Duration, random: &mut Random) {
+        (self.client, self.document) = load(self.role, now, random);
+        self.connection = None;
+        self.connect_at = Some(now);
+        (self.seen, self.edits, self.rebuilding, self.presence) = (VersionVector::new(), 0, false, None);
+        self.life += 1;
+    }
+
+    pub fn replica(&self) -> &Replica {
+        self.client.replica(self.document).expect("it stays open")
+    }
+
+    pub fn token(&mut self) -> String {
+        self.token_number += 1;
+        format!("{} {}", self.name, self.role.as_str())
+    }
+
+    /// Polls the client until it has nothing more to say.
+    pub fn pump(&mut self, now: Duration, wishes: &mut Vec<Wish>) -> Result<(), String> {
+        let now = Now::new(now);
+        loop {
+            let mut idle = true;
+            while let Some(transmit) = self.client.poll_transmit(now) {
+                idle = false;
+                let Some(connection) = self.connection else { return Err("it sends without a connection".into()) };
+                let packet = match transmit {
+                    Transmit::OpenLane(_) => continue,
+                    Transmit::Stream { channel, bytes } => Packet::Lane(channel.0, bytes),
+                    Transmit::FinishLane(channel) => Packet::Finish(channel.0),
+                    Transmit::Message(bytes) => Packet::Message(bytes),
+                    Transmit::Datagram(bytes) => Packet::Datagram(bytes),
+                    Transmit::Disconnect { .. } => {
+                        self.connection = None;
+                        wishes.push(Wish::Send(connection, Packet::End));
+                        wishes.push(Wish::Ended(connection));
+                        continue;
+                    }
+                };
+                wishes.push(Wish::Send(connection, packet));
+            }
+            while let Some(event) = self.client.poll_event() {
+                idle = false;
+                match event {
+                    Event::Reconnect { after, .. } => wishes.push(Wish::Connect(now.monotonic + after)),
+                    Event::TokenWanted => {
+                        let token = self.token();
+                        self.client.refresh_token(now, token);
+                    }
+                    Event::Closed { code, reason, fatal: true } => return Err(format!("fatal {code}: {reason}")),
+                    Event::DocumentClosed { code, reason, .. } => {
+                        return Err(format!("the document was closed: {code}: {reason}"));
+                    }
+                    Event::Refused { refusal, .. } => {
+                        self.rebuilding = true;
+                        return Err(format!("{} edits refused: {}: {}", refusal.edits, refusal.code, refusal.reason));
+                    }
+                    Event::Synced(_) if self.rebuilding => {
+                        self.rebuilding = false;
+                        self.seen = VersionVector::new();
+                    }
+                    _ => {}
+                }
+            }
+            if idle {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What the page shows now is something that it has seen.
+    pub fn look(&mut self) {
+        if self.rebuilding {
+            return;
+        }
+        let version = self.client.replica(self.document).expect("it stays open").document().version().clone();
+        for (actor, counter) in version.dots {
+            let seen = self.seen.dots.entry(actor).or_default();
+            *seen = (*seen).max(counter);
+        }
+    }
+
+    /// A burst of edits, as a person makes them. Returns what was done, for the trace.
+    pub fn edit(&mut self, now: Duration, random: &mut Random) -> Result<String, String> {
+        let now = Now::new(now);
+        let mut done = String::new();
+        for _ in 0..=random.below(4) {
+            let length = self.replica().document().text(TEXT).len_scalars();
+            let token = token(&self.name, self.life, self.edits);
+            let (choice, at, count) =
+                (random.below(10), random.below(length as u64 + 1) as usize, random.below(9) as usize);
+            let key = format!("key-{}", random.below(6));
+            let there = self.replica().document().map_get(MAP, &key).is_some();
+            let many =
+                if random.one_in(30) { "é😀".repeat(200 + random.below(900) as usize) } else { String::new() };
+            let result = self.client.edit(now, self.document, |document, time: HybridTime| {
+                match choice {
+                    0..5 => document.insert(TEXT, Position::Scalar(at), &format!("{token}{many}"))?,
+                    5..7 if at < length => document.delete(TEXT, Position::Scalar(at), (1 + count).min(length - at))?,
+                    7 if there => document.map_delete(MAP, &key, time)?,
+                    7..10 => document.map_set(MAP, &key, Value::String(token.clone().into()), time)?,
+                    _ => return Ok(false),
+                }
+                Ok(true)
+            });
+            match result {
+                Ok(made) => self.edits += u64::from(made),
+                Err(EditRefused::ReadOnly) if self.role == Role::Viewer => {}
+                Err(EditRefused::NotReady) => {}
+                Err(error) => return Err(format!("an edit failed: {error}")),
+            }
+            done = format!("{done} {choice}@{at}");
+            if random.one_in(2) {
+                self.client.flush(now, self.document);
+            }
+        }
+        self.client.flush(now, self.document);
+        Ok(done)
+    }
+
+    pub fn set_presence(&mut self, now: Duration, random: &mut Random) {
+        let state = (!random.one_in(6)).then(|| Bytes::from(vec![random.below(256) as u8; random.below(200) as usize]));
+        self.client.set_presence(Now::new(now), self.document, state.clone()).expect("it is small");
+        self.presence = state;
+    }
+}
+
+fn load(role: Role, now: Duration, random: &mut Random) -> (Client, DocumentId) {
+    let replica = ReplicaConfig { role, ..ReplicaConfig::default() };
+    let config = ClientConfig { replica, backoff_cap: Duration::from_secs(4), ..ClientConfig::default() };
+    let mut client = Client::new(config, random.next_u64());
+    let document = client.open(Now::new(now), DOCUMENT).expect("the name is good");
+    (client, document)
+}
+
+/// What one edit inserts: no other has it, and nothing that is left of several after deletions is taken for one.
+fn token(name: &str, life: u32, edit: u64) -> String {
+    let words = format!("{}.{life}.{edit}", name.trim_start_matches("user-"));
+    format!("[{words}.{:04x}]", Random::new(edit << 20 | u64::from(life) << 8 | words.len() as u64).next_u64() & 0xffff)
+}
+
+/// The tokens that are whole in a text.
+pub fn tokens(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split('[').skip(1).filter_map(|rest| rest.split_once(']')).map(|(words, _)| words);
+    words.filter(|words| {
+        let parts: Vec<_> = words.split('.').collect();
+        let [name, life, edit, _] = parts[..] else { return false };
+        let (Ok(life), Ok(edit)) = (life.parse(), edit.parse()) else { return false };
+        token(name, life, edit) == format!("[{words}]")
+    })
+}

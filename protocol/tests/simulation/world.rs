@@ -1,0 +1,552 @@
+//! One run: pages, a network and a relay, from one seed, on virtual time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use inkwire_document::{Document, Snapshot, VersionVector};
+use inkwire_protocol::Role;
+use inkwire_protocol::client::{Lanes, Now};
+use inkwire_protocol::random::Random;
+use inkwire_protocol::room::{RoomConfig, Sabotage};
+
+use crate::host::{Host, MAP, TEXT, Wish, tokens};
+use crate::network::{Connection, Network, Packet, To, Weather};
+use crate::relay::Relay;
+
+/// When everything must have come to rest, from the moment on which nothing is broken any more.
+const REST: Duration = Duration::from_secs(120);
+
+pub struct World {
+    random: Random,
+    now: Duration,
+    network: Network,
+    relay: Relay,
+    hosts: Vec<Host>,
+    timers: BTreeMap<(Duration, u64), Timer>,
+    sequence: u64,
+    connections: u64,
+    /// What any page was told is durable.
+    promised: VersionVector,
+    /// What of it was looked up in the store.
+    checked: VersionVector,
+    /// Times of maps may be refused: the relay's wall clock jumps.
+    clocks_jump: bool,
+    trace: bool,
+    pub events: u64,
+}
+
+enum Timer {
+    Act,
+    RelayStarts,
+    /// A page notices that its connection is gone.
+    Notice(usize, Connection),
+    /// A page comes back.
+    Online(usize),
+}
+
+/// What happened in a run, in numbers.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub events: u64,
+    pub edits: u64,
+}
+
+pub(crate) fn run(seed: u64, sabotage: Sabotage, trace: bool) -> Result<Outcome, String> {
+    let mut world = World::new(seed, sabotage, trace);
+    let result = world.play();
+    let fail = |problem| format!("seed {seed} at {:?}: {problem}", world.now);
+    result.map_err(fail)?;
+    let edits = world.hosts.iter().map(|host| host.edits).sum();
+    Ok(Outcome { events: world.events, edits })
+}
+
+macro_rules! trace {
+    ($world:expr, $($words:tt)*) => {
+        if $world.trace {
+            println!("{:>10.3?} {}", $world.now, format!($($words)*));
+        }
+    };
+}
+
+impl World {
+    fn new(seed: u64, sabotage: Sabotage, trace: bool) -> Self {
+        let mut random = Random::new(seed);
+        let small = random.one_in(2);
+        let config = RoomConfig {
+            tail_bytes: if small { 2_000 + random.below(8_000) as usize } else { 40_000 },
+            member_bytes: 1_000 + random.below(6_000) as usize,
+            undurable_bytes: if random.one_in(3) { 3_000 + random.below(10_000) as usize } else { 8 << 20 },
+            sabotage,
+            ..RoomConfig::default()
+        };
+        let bandwidth = if random.one_in(3) { 4_000 + random.below(50_000) } else { 10_000_000 };
+        let network = Network::new(if random.one_in(3) { Weather::fair() } else { Weather::draw(&mut random) });
+        let count = 2 + random.below(5) as usize;
+        let hosts = (0..count)
+            .map(|index| {
+                let role = if index > 0 && random.one_in(4) { Role::Viewer } else { Role::Editor };
+                let lanes = if random.one_in(2) { Lanes::Streams } else { Lanes::Messages };
+                Host::new(index, role, lanes, Duration::ZERO, &mut random)
+            })
+            .collect();
+        Self {
+            clocks_jump: random.one_in(5),
+            random,
+            now: Duration::ZERO,
+            network,
+            relay: Relay::new(config, bandwidth),
+            hosts,
+            timers: BTreeMap::new(),
+            sequence: 0,
+            connections: 0,
+            promised: VersionVector::new(),
+            checked: VersionVector::new(),
+            trace,
+            events: 0,
+        }
+    }
+
+    fn play(&mut self) -> Result<(), String> {
+        let turmoil = Duration::from_secs(4 + self.random.below(26));
+        self.after(Duration::from_millis(1), Timer::Act);
+        while self.now < turmoil {
+            self.step(turmoil)?;
+        }
+        self.calm();
+        let deadline = self.now + REST;
+        let mut look = self.now;
+        while !self.at_rest() {
+            if self.now >= deadline {
+                return Err(format!("no rest after {REST:?}: {}", self.unrest()));
+            }
+            look += Duration::from_millis(500);
+            while self.now < look {
+                self.step(look)?;
+            }
+        }
+        if self.random.one_in(4) {
+            // Longer than presence lives.
+            let until = self.now + Duration::from_secs(45);
+            while self.now < until {
+                self.step(until)?;
+            }
+            self.check_presence()?;
+        }
+        self.check_end()
+    }
+
+    fn after(&mut self, pause: Duration, timer: Timer) {
+        self.sequence += 1;
+        self.timers.insert((self.now + pause, self.sequence), timer);
+    }
+
+    /// Goes to the next moment at which something happens, at most `until`, and lets it happen.
+    fn step(&mut self, until: Duration) -> Result<(), String> {
+        let clients = self.hosts.iter().filter(|host| !host.gone).filter_map(|host| host.client.poll_timeout());
+        let connects = self.hosts.iter().filter(|host| host.online && !host.gone).filter_map(|host| host.connect_at);
+        let timer = self.timers.keys().next().map(|(at, _)| *at);
+        let times = clients.chain(connects).chain(timer).chain(self.network.next()).chain(self.relay.next());
+        let next = times.min().unwrap_or(until).min(until);
+        self.now = self.now.max(next);
+        self.events += 1;
+        if self.events > 400_000 {
+            return Err("it goes round in circles".into());
+        }
+        while let Some(entry) = self.timers.first_entry().filter(|entry| entry.key().0 <= self.now) {
+            let timer = entry.remove();
+            self.timer(timer)?;
+        }
+        while let Some(arrival) = self.network.take(self.now) {
+            self.arrive(arrival.connection, arrival.to, arrival.packet);
+        }
+        for index in 0..self.hosts.len() {
+            let host = &mut self.hosts[index];
+            if host.gone {
+                continue;
+            }
+            if host.client.poll_timeout().is_some_and(|at| at <= self.now) {
+                host.client.handle_timeout(Now::new(self.now));
+            }
+            if host.online && host.connect_at.is_some_and(|at| at <= self.now) {
+                self.connect(index);
+            }
+            self.pump_host(index)?;
+        }
+        self.pump_relay();
+        self.check_always()
+    }
+
+    fn connect(&mut self, index: usize) {
+        let host = &mut self.hosts[index];
+        host.connect_at = None;
+        let now = Now::new(self.now);
+        if !self.relay.is_up() || self.random.one_in(8) {
+            trace!(self, "{index} fails to connect");
+            return host.client.connect_failed(now);
+        }
+        self.connections += 1;
+        let connection = Connection(self.connections);
+        trace!(self, "{index} connects as {connection:?} over {:?}", host.lanes);
+        host.connection = Some(connection);
+        let token = host.token();
+        host.client.connected(now, token, host.lanes);
+        self.relay.accept(self.now, connection, host.lanes);
+    }
+
+    fn pump_host(&mut self, index: usize) -> Result<(), String> {
+        let mut wishes = Vec::new();
+        let host = &mut self.hosts[index];
+        let pumped = host.pump(self.now, &mut wishes);
+        host.look();
+        for (actor, counter) in &host.replica().durable().dots {
+            let promised = self.promised.dots.entry(*actor).or_default();
+            *promised = (*promised).max(*counter);
+        }
+        for wish in wishes {
+            match wish {
+                Wish::Connect(at) => {
+                    trace!(self, "{index} will connect at {at:?}");
+                    self.hosts[index].connect_at = Some(at);
+                }
+                Wish::Send(connection, packet) => {
+                    trace!(self, "{index} → {}", describe(&packet));
+                    self.network.send(self.now, &mut self.random, connection, To::Relay, packet);
+                }
+                Wish::Ended(connection) => trace!(self, "{index} ends {connection:?}"),
+            }
+        }
+        match pumped {
+            Err(problem) if self.clocks_jump && problem.contains("clock_ahead") => {
+                trace!(self, "{index}: {problem}");
+                self.pump_host(index)
+            }
+            other => other.map_err(|problem| format!("page {index}: {problem}")),
+        }
+    }
+
+    fn pump_relay(&mut self) {
+        let mut out = Vec::new();
+        self.relay.pump(self.now, &mut self.random, &mut out);
+        self.send_all(out);
+    }
+
+    fn send_all(&mut self, out: Vec<(Connection, Packet)>) {
+        for (connection, packet) in out {
+            trace!(self, "{connection:?} ← {}", describe(&packet));
+            self.network.send(self.now, &mut self.random, connection, To::Client, packet);
+        }
+    }
+
+    fn arrive(&mut self, connection: Connection, to: To, packet: Packet) {
+        if to == To::Relay {
+            let mut out = Vec::new();
+            self.relay.receive(self.now, &mut self.random, connection, packet, &mut out);
+            return self.send_all(out);
+        }
+        let Some(host) = self.hosts.iter_mut().find(|host| host.connection == Some(connection) && !host.gone) else {
+            return;
+        };
+        let now = Now::new(self.now);
+        match packet {
+            Packet::Lane(channel, bytes) => {
+                // In any split.
+                let cut = self.random.below(bytes.len() as u64 + 1) as usize;
+                for part in [&bytes[..cut], &bytes[cut..]] {
+                    host.client.receive_stream(now, inkwire_protocol::Channel(channel), part);
+                }
+            }
+            Packet::Message(bytes) => host.client.receive_message(now, bytes),
+            Packet::Datagram(bytes) => host.client.receive_datagram(now, bytes),
+            Packet::Finish(_) => {}
+            Packet::End => {
+                host.connection = None;
+                host.client.disconnected(now);
+            }
+        }
+    }
+
+    fn timer(&mut self, timer: Timer) -> Result<(), String> {
+        match timer {
+            Timer::Act => {
+                self.act()?;
+                let pause = Duration::from_millis(1 + self.random.below(600));
+                self.after(pause, Timer::Act);
+            }
+            Timer::RelayStarts => {
+                trace!(self, "the relay starts");
+                if self.clocks_jump {
+                    let day = 86_400_000;
+                    self.relay.skew_millis = [0, day, -day, 90_000, -90_000][self.random.below(5) as usize];
+                }
+                self.relay.start();
+            }
+            Timer::Notice(index, connection) => {
+                let host = &mut self.hosts[index];
+                if host.connection == Some(connection) {
+                    trace!(self, "{index} notices that {connection:?} is gone");
+                    host.connection = None;
+                    host.client.disconnected(Now::new(self.now));
+                }
+            }
+            Timer::Online(index) => self.hosts[index].online = true,
+        }
+        Ok(())
+    }
+
+    /// One thing that somebody does, or that goes wrong.
+    fn act(&mut self) -> Result<(), String> {
+        let index = self.random.below(self.hosts.len() as u64) as usize;
+        if self.hosts[index].gone {
+            return Ok(());
+        }
+        match self.random.below(100) {
+            0..62 => {
+                let done = self.hosts[index].edit(self.now, &mut self.random);
+                let done = done.map_err(|problem| format!("page {index}: {problem}"))?;
+                trace!(self, "{index} edits{done}");
+            }
+            62..74 => self.hosts[index].set_presence(self.now, &mut self.random),
+            74..80 => self.cut(index, false),
+            80..84 => self.cut(index, true),
+            84..88 => {
+                trace!(self, "{index} is loaded anew");
+                self.cut(index, false);
+                self.hosts[index].reload(self.now, &mut self.random);
+            }
+            88..93 if self.relay.is_up() => self.crash_relay(),
+            93..97 => {
+                let until = self.now + Duration::from_millis(self.random.below(9_000));
+                trace!(self, "a lane takes nothing until {until:?}");
+                self.relay.stall(&mut self.random, until);
+            }
+            97 => self.network.weather = Weather::draw(&mut self.random),
+            98 if index > 1 => {
+                trace!(self, "{index} leaves for good");
+                self.cut(index, false);
+                self.hosts[index].gone = true;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The page's connection is gone; perhaps the page stays away for a while.
+    fn cut(&mut self, index: usize, away: bool) {
+        if let Some(connection) = self.hosts[index].connection {
+            trace!(self, "{connection:?} of {index} is cut");
+            self.network.cut(&mut self.random, connection);
+            if !self.random.one_in(3) {
+                let pause = Duration::from_millis(self.random.below(3_000));
+                self.after(pause, Timer::Notice(index, connection));
+            }
+        }
+        if away {
+            self.hosts[index].online = false;
+            let pause = Duration::from_millis(self.random.below(20_000));
+            self.after(pause, Timer::Online(index));
+        }
+    }
+
+    fn crash_relay(&mut self) {
+        trace!(self, "the relay crashes");
+        self.relay.crash(&mut self.random);
+        for index in 0..self.hosts.len() {
+            if let Some(connection) = self.hosts[index].connection {
+                self.network.cut(&mut self.random, connection);
+                if !self.random.one_in(4) {
+                    let pause = Duration::from_millis(self.random.below(500));
+                    self.after(pause, Timer::Notice(index, connection));
+                }
+            }
+        }
+        let pause = Duration::from_millis(50 + self.random.below(4_000));
+        self.after(pause, Timer::RelayStarts);
+    }
+
+    /// From now on nothing breaks, and everybody who is not gone is there.
+    fn calm(&mut self) {
+        trace!(self, "calm");
+        self.network.weather = Weather::fair();
+        self.timers.retain(|_, timer| !matches!(timer, Timer::Act | Timer::Online(_)));
+        for host in &mut self.hosts {
+            host.online = true;
+        }
+    }
+
+    fn present(&self) -> impl Iterator<Item = (usize, &Host)> {
+        self.hosts.iter().enumerate().filter(|(_, host)| !host.gone)
+    }
+
+    fn at_rest(&self) -> bool {
+        let store = self.relay.store.version();
+        self.relay.store.is_settled()
+            && self.present().all(|(_, host)| {
+                let replica = host.replica();
+                replica.synced()
+                    && replica.all_durable()
+                    && *replica.document().version() == store
+                    && replica.retained().0 == 0
+            })
+    }
+
+    fn unrest(&self) -> String {
+        let describe = |(index, host): (usize, &Host)| {
+            let replica = host.replica();
+            let (version, store) = (replica.document().version(), self.relay.store.version());
+            let missing: Vec<_> = store.dots.iter().filter(|(actor, counter)| version.get(actor) < **counter).collect();
+            let more: Vec<_> = version.dots.iter().filter(|(actor, counter)| store.get(actor) < **counter).collect();
+            format!(
+                "page {index} synced {} status {:?} retained {:?} lacks {missing:?} has more {more:?}",
+                replica.synced(),
+                replica.status(),
+                replica.retained(),
+            )
+        };
+        self.present().map(describe).collect::<Vec<_>>().join("; ")
+    }
+
+    /// What must hold at every moment.
+    fn check_always(&mut self) -> Result<(), String> {
+        for (actor, counter) in &self.promised.dots {
+            // Looked up only where something was promised that was not checked before.
+            if self.checked.get(actor) < *counter {
+                let stored = self.relay.store.version().get(actor);
+                if stored < *counter {
+                    return Err(format!(
+                        "counter {counter} of actor {actor} was called durable, the store has {stored}"
+                    ));
+                }
+            }
+        }
+        self.checked.clone_from(&self.promised);
+        if let Some(room) = self.relay.room() {
+            let (usage, config) = (room.usage(), &self.relay.config);
+            // A batch may pass a bound that it does not fit into; with as much again for what is offered.
+            let slack = 70 << 10;
+            for (what, bytes, bound) in [
+                ("undurable", usage.undurable_bytes, 2 * config.undurable_bytes + slack),
+                ("waiting", usage.waiting_bytes, config.waiting_bytes),
+                (
+                    "tail",
+                    usage.tail_bytes,
+                    2 * config.undurable_bytes + config.tail_bytes + config.member_bytes + (1 << 20),
+                ),
+                ("presence", usage.presence_bytes, 64 * 1_024 + usage.members * 2_048 + 8_192),
+                ("queued", usage.queued_bytes, usage.members * (256 << 10)),
+            ] {
+                if bytes > bound {
+                    return Err(format!("{bytes} {what} bytes are over the bound of {bound}"));
+                }
+            }
+        }
+        for (index, host) in self.present() {
+            let status = host.replica().status();
+            if status.made() != host.edits {
+                return Err(format!("page {index} made {} edits, its status says {status:?}", host.edits));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_end(&mut self) -> Result<(), String> {
+        let mut loaded = Document::new();
+        let log = self.relay.store.load();
+        if let Some(snapshot) = &log.snapshot {
+            loaded.merge(snapshot).map_err(|error| format!("the stored snapshot: {error}"))?;
+        }
+        for record in &log.batches {
+            loaded.apply(&record.batch).map_err(|error| format!("the stored log: {error}"))?;
+        }
+        let shown = |document: &Document| {
+            let entries =
+                document.map_entries(MAP).map(|(key, value)| (key.to_owned(), value.clone())).collect::<Vec<_>>();
+            (document.text(TEXT).to_string(), entries)
+        };
+        let expected = shown(&loaded);
+        let again = Snapshot::parse(loaded.snapshot()).map_err(|error| format!("the final snapshot: {error}"))?;
+        let mut from_snapshot = Document::new();
+        from_snapshot.merge(&again).map_err(|error| format!("the final snapshot: {error}"))?;
+        if shown(&from_snapshot) != expected {
+            return Err("the final snapshot shows something else".into());
+        }
+        for (index, host) in self.present() {
+            let replica = host.replica();
+            let found = shown(replica.document());
+            if found != expected {
+                return Err(format!("page {index} shows {found:?}, the store {expected:?}"));
+            }
+            for (actor, counter) in &host.seen.dots {
+                let there = loaded.version().get(actor);
+                if there < *counter {
+                    return Err(format!("page {index} saw counter {counter} of actor {actor}, {there} are there"));
+                }
+            }
+            let status = replica.status();
+            if status.durable + status.refused != host.edits || status.local + status.sent != 0 {
+                return Err(format!("page {index} made {} edits, its status says {status:?}", host.edits));
+            }
+        }
+        let mut tokens: Vec<_> = tokens(&expected.0).collect();
+        tokens.sort_unstable();
+        if let Some(pair) = tokens.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(format!("{} is there twice", pair[0]));
+        }
+        Ok(())
+    }
+
+    fn check_presence(&self) -> Result<(), String> {
+        for (index, host) in self.present() {
+            let mut found: Vec<_> =
+                host.replica().presence().values().map(|peer| (peer.subject.clone(), peer.state.clone())).collect();
+            let others = self.present().filter(|(other, _)| *other != index);
+            let mut expected: Vec<_> =
+                others.filter_map(|(_, other)| Some((other.name.clone(), other.presence.clone()?))).collect();
+            found.sort();
+            expected.sort();
+            if found != expected {
+                return Err(format!("page {index} sees presence {found:?}, there is {expected:?}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The frames of a packet, for the trace.
+fn describe(packet: &Packet) -> String {
+    use inkwire_protocol::wire::{StreamDecoder, split_datagram, split_message};
+    let frames = |frames: Vec<bytes::Bytes>| {
+        frames.iter().map(|frame| short(&inkwire_protocol::Frame::decode(frame))).collect::<Vec<_>>().join(" ")
+    };
+    match packet {
+        Packet::Lane(channel, bytes) => {
+            let mut decoder = StreamDecoder::new();
+            decoder.push(bytes);
+            let all = std::iter::from_fn(|| decoder.next_frame().ok().flatten()).collect();
+            format!("{channel}: {}", frames(all))
+        }
+        Packet::Message(bytes) => match split_message(bytes) {
+            Ok((channel, all)) => format!("{}: {}", channel.0, frames(all)),
+            Err(error) => error.to_string(),
+        },
+        Packet::Datagram(bytes) => match split_datagram(bytes) {
+            Ok((channel, frame)) => format!("{} datagram: {}", channel.0, frames(vec![frame])),
+            Err(error) => error.to_string(),
+        },
+        Packet::Finish(channel) => format!("{channel} finished"),
+        Packet::End => "the end".into(),
+    }
+}
+
+fn short(frame: &Result<inkwire_protocol::Frame, inkwire_protocol::frame::FrameError>) -> String {
+    use inkwire_protocol::Frame;
+    match frame {
+        Ok(Frame::Batch(batch)) => format!("Batch({} {}+{})", batch.actor, batch.first, batch.count),
+        Ok(Frame::Offer(batch)) => format!("Offer({} {}+{})", batch.actor, batch.first, batch.count),
+        Ok(Frame::Snapshot(chunk)) => format!("Snapshot({} of {} bytes)", chunk.index, chunk.bytes.len()),
+        Ok(frame @ (Frame::Ping(_) | Frame::Pong(_) | Frame::PresenceUpdate(_) | Frame::Presence(_))) => {
+            frame.name().into()
+        }
+        Ok(frame) => format!("{frame:?}"),
+        Err(error) => error.to_string(),
+    }
+}
