@@ -100,6 +100,8 @@ struct Shared {
     room: Semaphore,
     pending: RwLock<Pending>,
     failure: Mutex<Option<StoreError>>,
+    /// The next journal, when it was made ahead of its time.
+    spare: Mutex<Option<Journal>>,
     settled: Condvar,
     settling: Mutex<()>,
     files: RwLock<Option<Files>>,
@@ -205,6 +207,7 @@ impl EmbeddedStore {
             room: Semaphore::new(queue_bytes),
             pending: RwLock::new(Pending::new(recovered.journal.number())),
             failure: Mutex::new(None),
+            spare: Mutex::new(None),
             settled: Condvar::new(),
             settling: Mutex::new(()),
             files: RwLock::new(Some(Files { disk: disk.clone(), tables: tables.clone() })),
@@ -217,6 +220,7 @@ impl EmbeddedStore {
             journal: recovered.journal,
             next_arrival: recovered.next_arrival,
             journal_bytes: options.journal_bytes,
+            asked_for_spare: false,
             settler: jobs.clone(),
         };
         let no_thread = |error| StoreError::unavailable("starting a thread", error);
@@ -252,10 +256,12 @@ impl EmbeddedStore {
 
     fn settle_rest(shared: &Shared, files: &Files, journal: &Journal) -> Result<(), StoreError> {
         let disk = files.disk.as_ref();
-        let next = Journal::create(disk, journal.number() + 1)?;
-        journal.seal()?;
+        let next = journal.number() + 1;
+        if shared.spare.lock().take().is_none_or(|spare| spare.number() != next) {
+            Journal::create(disk, next)?;
+        }
         let mut pending = shared.pending.write();
-        pending.seal(next.number());
+        pending.seal(next);
         while let Some(sealed) = pending.oldest() {
             files.tables.settle(sealed.number, &sealed.rows())?;
             remove_journal(disk, sealed.number);

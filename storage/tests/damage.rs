@@ -71,12 +71,12 @@ enum Outcome {
 }
 
 impl AtRest {
-    /// Whether `file` holds what is nowhere else. A settled journal may still be there, because its removal was not
-    /// durable, and is of no use.
+    /// Whether `file` holds what is nowhere else: the tables, and the newest journal that was begun. Beside it there
+    /// may be one that is settled and whose removal was not durable, and a spare.
     fn needs(&self, file: &str) -> bool {
         let names = self.disk.names();
-        let newest = names.iter().filter(|name| name.starts_with("journal-")).max();
-        file == "store.redb" || newest.is_some_and(|newest| newest == file)
+        let begun = names.iter().filter(|name| name.starts_with("journal-") && self.disk.bytes(name).len() > 12_288);
+        file == "store.redb" || begun.max().is_some_and(|newest| newest == file)
     }
 
     /// Damages `file` and opens and reads the store.

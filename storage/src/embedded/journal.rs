@@ -9,6 +9,7 @@
 //! - [`read`]: a file's rows, and the verdict on its end.
 //!
 //! Files are immutable below their end, never recycled, and get their names by a rename after their head is durable.
+//! The next file may be there before it is begun, as a spare.
 
 mod format;
 pub(super) mod read;
@@ -92,7 +93,7 @@ impl Journal {
         self.file.sync().map_err(|error| self.failed(&error))
     }
 
-    /// Says, durably, that nothing follows in this file and that the next one exists.
+    /// Says, durably, that nothing follows in this file and that the next one was begun.
     pub(super) fn seal(&self) -> Result<(), StoreError> {
         self.put_mark(true)?;
         self.sync()

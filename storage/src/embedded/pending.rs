@@ -64,6 +64,11 @@ impl Pending {
         self.sealed.push_back(Arc::new(sealed));
     }
 
+    /// The number of the journal that is being written.
+    pub(super) fn open_number(&self) -> u64 {
+        self.open.number
+    }
+
     /// How many journals wait for the settler.
     pub(super) fn sealed(&self) -> usize {
         self.sealed.len()

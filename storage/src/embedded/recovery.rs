@@ -35,9 +35,13 @@ pub(super) fn recover(disk: &dyn Disk, cache_bytes: usize, verify: bool) -> Resu
     check_complete(disk, &journals, settled)?;
     let newest = journals.last().copied().unwrap_or(settled);
     for number in journals.iter().copied().filter(|number| *number > settled) {
-        let contents = read::read(disk, number, number == newest)?;
+        let mut later_is_begun = false;
+        for later in number + 1..=newest {
+            later_is_begun |= read::is_begun(disk, later)?;
+        }
+        let contents = read::read(disk, number, !later_is_begun)?;
         if contents.sealed && number == newest {
-            return Err(missing(disk, number + 1, "the journal before it says that it was written"));
+            return Err(missing(disk, number + 1, SEALED));
         }
         let rows: Vec<_> = contents.rows.iter().map(|(arrival, row)| (*arrival, row)).collect();
         if !rows.is_empty() {
@@ -87,11 +91,13 @@ fn check_complete(disk: &dyn Disk, journals: &[u64], settled: u64) -> Result<(),
         Some(newest) if *newest > settled => Ok(()),
         Some(newest) if *newest == settled => match read::read(disk, settled, true)?.sealed {
             false => Ok(()),
-            true => Err(missing(disk, settled + 1, "the journal before it says that it was written")),
+            true => Err(missing(disk, settled + 1, SEALED)),
         },
         _ => Err(missing(disk, settled + 1, "there is always one")),
     }
 }
+
+const SEALED: &str = "the journal before it says that it was begun";
 
 fn missing(disk: &dyn Disk, number: u64, reason: &str) -> StoreError {
     let file = disk.directory().join(journal::name(number));

@@ -7,16 +7,19 @@ use bytes::Bytes;
 use inkwire_document::{Actor, VersionVector};
 use tokio::sync::oneshot;
 
+use super::Shared;
 use super::disk::Disk;
+use super::journal::{self, Journal};
 use super::tables::{FILE, Tables};
-use super::{Shared, journal};
 use crate::error::StoreError;
 use crate::store::DocumentKey;
 
 /// What the settler is asked to do.
 pub(super) enum Job {
-    /// A journal was sealed.
-    Settle,
+    /// Make the journal with this number ahead of its time.
+    Spare(u64),
+    /// This journal is full and the next one in use.
+    Settle(Journal),
     /// Commit a snapshot.
     Snapshot(Box<Snapshot>),
     /// Nothing more will come.
@@ -43,21 +46,32 @@ impl Settler {
     pub(super) fn run(self) {
         while let Ok(job) = self.jobs.recv() {
             match job {
-                Job::Settle => self.settle(),
+                Job::Spare(number) => self.make_spare(number),
+                Job::Settle(full) => self.settle(&full),
                 Job::Snapshot(snapshot) => self.commit(*snapshot),
                 Job::End => break,
             }
         }
     }
 
-    fn settle(&self) {
+    /// Makes the next journal, so that the writer need not stop for it. A writer that was quicker makes it itself.
+    fn make_spare(&self, number: u64) {
+        let mut spare = self.shared.spare.lock();
+        if self.shared.failure().is_none() && self.shared.pending.read().open_number() + 1 == number {
+            match Journal::create(self.disk.as_ref(), number) {
+                Ok(journal) => *spare = Some(journal),
+                Err(error) => self.shared.fail(error),
+            }
+        }
+    }
+
+    fn settle(&self, full: &Journal) {
         let oldest = self.shared.pending.read().oldest();
         let Some(sealed) = oldest else { return };
         if self.shared.failure().is_some() {
             return;
         }
-        let settled = self.tables.settle(sealed.number, &sealed.rows());
-        match settled {
+        match full.seal().and_then(|()| self.tables.settle(sealed.number, &sealed.rows())) {
             Ok(()) => {
                 self.shared.pending.write().settled();
                 remove_journal(self.disk.as_ref(), sealed.number);

@@ -29,6 +29,7 @@ pub(super) struct Writer {
     pub(super) journal: Journal,
     pub(super) next_arrival: u64,
     pub(super) journal_bytes: u64,
+    pub(super) asked_for_spare: bool,
     pub(super) settler: Sender<Job>,
 }
 
@@ -70,7 +71,15 @@ impl Writer {
             // Whoever asked may have gone.
             let _ = request.done.send(result.clone());
         }
-        if self.shared.failure().is_none() && self.journal.len() >= self.journal_bytes {
+        if self.shared.failure().is_some() {
+            return;
+        }
+        if !self.asked_for_spare && self.journal.len() >= self.journal_bytes / 2 {
+            self.asked_for_spare = true;
+            // The settler ends after the writer only.
+            let _ = self.settler.send(Job::Spare(self.journal.number() + 1));
+        }
+        if self.journal.len() >= self.journal_bytes {
             let rotated = self.rotate();
             self.shared.fail_on_error(rotated);
         }
@@ -98,16 +107,20 @@ impl Writer {
         Ok(())
     }
 
-    /// Goes on in a new file, and hands the old one to the settler.
+    /// Goes on in the next file, and hands the full one to the settler.
     fn rotate(&mut self) -> Result<(), StoreError> {
-        let next = Journal::create(self.disk.as_ref(), self.journal.number() + 1)?;
-        self.journal.seal()?;
-        self.journal = next;
-        let mut pending = self.shared.pending.write();
-        pending.seal(self.journal.number());
-        drop(pending);
-        // The settler ends after the writer only.
-        let _ = self.settler.send(Job::Settle);
+        let number = self.journal.number() + 1;
+        // Held until the number is in use: the settler must not make the file a second time.
+        let mut spare = self.shared.spare.lock();
+        let next = match spare.take().filter(|spare| spare.number() == number) {
+            Some(spare) => spare,
+            None => Journal::create(self.disk.as_ref(), number)?,
+        };
+        let full = std::mem::replace(&mut self.journal, next);
+        self.asked_for_spare = false;
+        self.shared.pending.write().seal(number);
+        drop(spare);
+        let _ = self.settler.send(Job::Settle(full));
         self.shared.wait_for_settler(MAX_SEALED);
         Ok(())
     }

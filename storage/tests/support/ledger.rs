@@ -106,7 +106,7 @@ impl Ledger {
         let stored = self.documents.entry(number).or_default();
         let covered = stored.covered();
         // Snapshots of an earlier life of the store may not have been acknowledged and be there all the same.
-        if stored.attempted_snapshots.iter().any(|earlier| !(*earlier < covered)) {
+        if !stored.attempted_snapshots.iter().all(|earlier| *earlier < covered) {
             return Ok(());
         }
         stored.attempted_snapshots.push(covered.clone());

@@ -14,11 +14,20 @@ use crate::error::StoreError;
 pub(in crate::embedded) struct Contents {
     /// Its rows with their numbers of arrival.
     pub(in crate::embedded) rows: Vec<(u64, Row)>,
-    /// Whether a later file exists, or existed.
+    /// Whether a later file was begun.
     pub(in crate::embedded) sealed: bool,
 }
 
-/// Reads the file with `number`; `newest` when no later one exists.
+/// Whether anything was ever written to the file with `number`: then all before it was acknowledged.
+pub(in crate::embedded) fn is_begun(disk: &dyn Disk, number: u64) -> Result<bool, StoreError> {
+    let length = disk.open(&name(number)).and_then(|file| file.len());
+    let length = length.map_err(|error| {
+        StoreError::unavailable(format!("reading {}", disk.directory().join(name(number)).display()), error)
+    })?;
+    Ok(length > GROUPS_AT)
+}
+
+/// Reads the file with `number`; `newest` when no later one was begun.
 ///
 /// # Errors
 ///
@@ -118,7 +127,7 @@ impl Reader<'_> {
     }
 
     /// Decides what a group that cannot be read means. It was acknowledged if the mark says so, or if anything was
-    /// written after it: the next group, or the next file, is written only when this one is durable.
+    /// written after it: the next group, or one of the next file, is written only when this one is durable.
     fn judge_end(&self, offset: u64, group: u64, mark: &Mark, newest: bool, reason: &str) -> Result<(), StoreError> {
         if offset < mark.end || !newest || self.later_group(offset, group)? {
             return Err(self.corrupt(offset, reason));

@@ -119,19 +119,23 @@ impl Rows<'_> {
         for (arrival, row) in rows {
             let key = |segment| LogKey { document: id, segment, row: row.key }.to_bytes();
             let mut known = false;
-            for (segment, _) in &listed {
+            for (segment, _) in listed.iter().filter(|(segment, _)| *segment != open_segment) {
                 known |= self.log.get(key(*segment).as_slice())?.is_some();
             }
-            // The open segment is not listed before its first row, which may be one of these.
-            let key = key(open_segment);
-            if known || (open.is_none() && self.log.get(key.as_slice())?.is_some()) {
+            if known {
                 continue;
             }
+            let key = key(open_segment);
             let mut value = Vec::with_capacity(16 + row.body.len());
             value.extend_from_slice(&arrival.to_le_bytes());
             value.extend_from_slice(&row.body);
             let sealed = seal("log", &key, value);
-            self.log.insert(key.as_slice(), sealed.as_slice())?;
+            // Most rows are new, so it is inserted without looking first; one that was there is put back.
+            let before = self.log.insert(key.as_slice(), sealed.as_slice())?.map(|row| row.value().to_vec());
+            if let Some(before) = before {
+                self.log.insert(key.as_slice(), before.as_slice())?;
+                continue;
+            }
             state.rows += 1;
             state.sum = state.sum.wrapping_add(last_u64(&sealed));
         }
