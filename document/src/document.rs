@@ -5,6 +5,7 @@
 //! - [`merge`]: snapshots, whole and partial, out and in
 //! - [`observe`]: changes for whoever follows
 
+mod anchor;
 mod apply;
 mod local;
 mod merge;
@@ -23,6 +24,7 @@ use crate::text::Text;
 use crate::transaction::Transaction;
 use crate::value::Value;
 
+pub use anchor::Anchor;
 use local::Local;
 
 /// A place in a text.

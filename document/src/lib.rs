@@ -43,7 +43,7 @@ mod tests;
 
 pub use batch::{Batch, BatchError, Checked, RootType};
 pub use change::{Change, Delta, Origin, TextDelta, Unit};
-pub use document::{Applied, ApplyError, Document, EditError, Position, TextRef};
+pub use document::{Anchor, Applied, ApplyError, Document, EditError, Position, TextRef};
 pub use ids::{Actor, Dot, HybridTime, VersionVector};
 pub use limits::Limits;
 pub use snapshot::{FoldError, MergeError, Snapshot, SnapshotError, fold};

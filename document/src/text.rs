@@ -11,8 +11,10 @@
 //! - [`integrate`]: where an insert belongs
 //! - [`delete`]: hiding characters, remembering one dot that did it
 //! - [`read`]: the visible text
+//! - [`anchor`]: places that stay with their characters
 //! - [`build`]: out to a snapshot and in from one
 
+mod anchor;
 mod build;
 mod delete;
 mod integrate;
