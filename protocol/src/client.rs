@@ -152,13 +152,17 @@ impl Client {
         if let Some(event) = self.events.pop_front() {
             return Some(event);
         }
-        self.documents.iter_mut().find_map(|(id, document)| Event::from_news(*id, document.replica.news()))
+        let seen = self.documents.iter_mut().filter(|(_, document)| !document.leaving);
+        seen.into_iter().find_map(|(id, document)| Event::from_news(*id, document.replica.news()))
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is due, on the monotonic clock; ask again after every call.
     pub fn poll_timeout(&self) -> Option<Duration> {
-        let documents = self.documents.values();
-        let of_documents = documents.flat_map(|document| [document.reopen_at, document.replica.poll_timeout()]);
+        let of_documents = self.documents.values().flat_map(|document| {
+            // Presence that is due already waits for the transport, not for time.
+            let presence = document.replica.poll_timeout().filter(|due| *due > self.now);
+            [document.reopen_at, presence]
+        });
         of_documents.flatten().chain(self.connection.poll_timeout(self.has_lanes())).min()
     }
 

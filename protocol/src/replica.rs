@@ -166,7 +166,7 @@ pub(crate) enum Want {
     /// A new lane for the document; after a pause if the relay may need one.
     Reopen { pause: bool },
     /// The document is closed for good.
-    Close { code: Code, reason: String },
+    Close,
 }
 
 /// What the application has not been told yet; one flag each, so that a slow application costs nothing.
@@ -400,6 +400,14 @@ impl Replica {
         self.assembly = Assembly::default();
         self.news.presence |= self.presence.clear_peers();
         self.news.status = true;
+    }
+
+    /// The lane ended without a word.
+    pub(crate) fn lose_lane(&mut self) {
+        self.lane_open = false;
+        if self.phase != Phase::Closed && self.want.is_none() {
+            self.want = Some(Want::Reopen { pause: true });
+        }
     }
 
     /// Ends the replica; further edits are refused.

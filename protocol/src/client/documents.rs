@@ -6,11 +6,11 @@ use inkwire_document::{Change, Document, EditError, HybridTime};
 use super::reconnect::Backoff;
 use super::transmit::pack_one;
 use super::{Client, Lane, Lanes, Now, OpenDocument, Transmit};
+use crate::Channel;
 use crate::frame::{CloseDocument, Frame};
 use crate::limits::{MAX_DOCUMENT_NAME_BYTES, MAX_PRESENCE_BYTES};
 use crate::replica::{EditRefused, Replica, ReplicaConfig, Want};
 use crate::wire::StreamDecoder;
-use crate::{Channel, Code};
 
 /// One document that was opened with a client. Unlike a [`Channel`] it stays the same through reconnects.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -182,12 +182,9 @@ impl Client {
                 }
                 self.open_lanes();
             }
-            Some(Want::Close { code, .. }) => {
+            Some(Want::Close) => {
                 self.give_up_lane(id);
-                let leaving = self.documents.get(&id).is_some_and(|document| document.leaving);
-                if leaving || code == Code::None {
-                    self.documents.remove(&id);
-                }
+                self.close_if_settled(id);
             }
             None => self.close_if_settled(id),
         }
@@ -196,7 +193,8 @@ impl Client {
 
     /// A document that the application closed goes when nothing of it is left to send.
     fn close_if_settled(&mut self, id: DocumentId) {
-        let done = |document: &OpenDocument| document.leaving && document.replica.all_durable();
+        let settled = |replica: &Replica| replica.all_durable() || replica.closed();
+        let done = |document: &OpenDocument| document.leaving && settled(&document.replica);
         if self.documents.get(&id).is_some_and(done) {
             self.give_up_lane(id);
             self.documents.remove(&id);

@@ -26,6 +26,21 @@ impl Client {
         self.settle_lane(channel);
     }
 
+    /// The relay finished or reset a lane's stream. After `Close` that is no news; without it a document is opened anew
+    /// after a pause, and the loss of the control lane is that of the connection.
+    pub fn lane_ended(&mut self, now: Now, channel: Channel) {
+        self.advance(now);
+        if channel == Channel::CONTROL {
+            return self.disconnected(now);
+        }
+        if let Some(id) = self.document_of(channel) {
+            if let Some(document) = self.documents.get_mut(&id) {
+                document.replica.lose_lane();
+            }
+            self.settle(id);
+        }
+    }
+
     /// A WebSocket message.
     pub fn receive_message(&mut self, now: Now, message: Bytes) {
         self.advance(now);

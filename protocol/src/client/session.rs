@@ -81,7 +81,7 @@ impl Client {
     /// from its transport must not reach the client.
     pub fn connected(&mut self, now: Now, token: String, lanes: Lanes) {
         self.advance(now);
-        if matches!(self.connection, Connection::Finished) {
+        if self.is_finished() {
             return;
         }
         self.drop_connection();
@@ -278,9 +278,13 @@ impl Client {
             _ => None,
         };
         let reason = reason.to_owned();
-        match self.connection.lanes() {
-            Some(_) if matches!(self.connection, Connection::Ending { .. }) => {}
-            Some(lanes) => {
+        match (&mut self.connection, again) {
+            // What was begun goes on; only whether to come back can still change.
+            (Connection::Ending { again, .. }, false) => *again = false,
+            (Connection::Ending { .. } | Connection::Waiting | Connection::Finished, true) => {}
+            (Connection::Waiting | Connection::Finished, false) => self.connection = Connection::Finished,
+            (Connection::Greeting { lanes, .. } | Connection::Established(Session { lanes, .. }), _) => {
+                let lanes = *lanes;
                 self.note_stability();
                 self.stop_documents();
                 self.connection = Connection::Ending { lanes, code, reason, again };
@@ -288,8 +292,6 @@ impl Client {
                     self.schedule_reconnect(away);
                 }
             }
-            None if again => {}
-            None => self.connection = Connection::Finished,
         }
         if !again {
             for document in self.documents.values_mut() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::frame::{self, PresenceEntry};
-use crate::limits::{MAX_PRESENCE_BYTES, PRESENCE_REFRESH};
+use crate::limits::{MAX_PRESENCE_BYTES, PRESENCE_REFRESH, PRESENCE_TTL};
 
 /// Own states are sent at most 30 times a second, the newest each time: a relay fans them out no faster.
 const MIN_INTERVAL: Duration = Duration::from_millis(33);
@@ -22,6 +22,7 @@ pub struct Peer {
     /// The state, as the other application encoded it.
     pub state: Bytes,
     sequence: u32,
+    heard: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -31,6 +32,8 @@ pub(super) struct Presence {
     unsent: bool,
     last_sent: Option<Duration>,
     peers: BTreeMap<u64, Peer>,
+    /// The present moment, as of the last poll.
+    now: Duration,
     /// Sessions whose state was taken away, with the sequence of that: a late datagram must not bring it back.
     gone: BTreeMap<u64, u32>,
 }
@@ -66,8 +69,13 @@ impl Presence {
         !std::mem::take(&mut self.peers).is_empty()
     }
 
-    /// When the next state is due, on the monotonic clock.
+    /// When something is due, on the monotonic clock: the own state, or the end of another's.
     pub(super) fn due(&self) -> Option<Duration> {
+        let end = self.peers.values().map(|peer| peer.heard).min().map(|heard| heard + PRESENCE_TTL);
+        self.own_due().into_iter().chain(end).min()
+    }
+
+    fn own_due(&self) -> Option<Duration> {
         match (self.unsent, self.last_sent) {
             (true, None) => Some(Duration::ZERO),
             (true, Some(last)) => Some(last + MIN_INTERVAL),
@@ -76,9 +84,18 @@ impl Presence {
         }
     }
 
+    /// Forgets those that were not heard of for as long as a relay keeps them: the news that they went may have been lost.
+    /// Says whether there were any.
+    pub(super) fn expire(&mut self, now: Duration) -> bool {
+        self.now = now;
+        let before = self.peers.len();
+        self.peers.retain(|_, peer| peer.heard + PRESENCE_TTL > now);
+        self.peers.len() != before
+    }
+
     /// The state to send now, if one is due.
     pub(super) fn poll(&mut self, now: Duration) -> Option<frame::Presence> {
-        self.due().filter(|due| *due <= now)?;
+        self.own_due().filter(|due| *due <= now)?;
         self.unsent = false;
         self.last_sent = Some(now);
         self.sequence = self.sequence.wrapping_add(1);
@@ -106,7 +123,7 @@ impl Presence {
                     // A copy: the entry is a slice of a read buffer.
                     let state = Bytes::copy_from_slice(&state);
                     self.gone.remove(&session);
-                    self.peers.insert(session, Peer { subject, state, sequence });
+                    self.peers.insert(session, Peer { subject, state, sequence, heard: self.now });
                 }
                 Some(_) => {}
                 None => {
@@ -159,6 +176,7 @@ mod tests {
         assert!(!presence.receive(9, vec![entry(1, 4, Some(b"old"))]));
         assert!(!presence.receive(9, vec![entry(1, 6, Some(b"a"))]), "a repetition changes nothing");
         assert_eq!(presence.peers().len(), 1);
+        assert!(!presence.expire(PRESENCE_TTL - Duration::from_secs(1)));
         assert!(presence.receive(9, vec![entry(1, 7, None)]));
         assert!(presence.peers().is_empty());
         assert!(!presence.receive(9, vec![entry(1, 6, Some(b"late"))]), "it does not come back");

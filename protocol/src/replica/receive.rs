@@ -63,7 +63,8 @@ impl Replica {
             }
             (Frame::RoleChanged(changed), Phase::Syncing | Phase::Live) => self.on_role(changed.role),
             (Frame::Released(_), Phase::Syncing | Phase::Live) => {}
-            (Frame::PresenceUpdate(update), Phase::Syncing | Phase::Live) => {
+            // Presence is not in order with the rest: it may come before the answer.
+            (Frame::PresenceUpdate(update), Phase::Opened | Phase::Syncing | Phase::Live) => {
                 self.news.presence |= self.presence.receive(self.session, update.entries);
             }
             (_, Phase::Offline | Phase::Closed) => {}
@@ -74,7 +75,7 @@ impl Replica {
 
     /// Takes in what came as a datagram; anything out of place is only late.
     pub(crate) fn receive_datagram(&mut self, frame: Frame) {
-        if let (Frame::PresenceUpdate(update), Phase::Syncing | Phase::Live) = (frame, self.phase) {
+        if let (Frame::PresenceUpdate(update), Phase::Opened | Phase::Syncing | Phase::Live) = (frame, self.phase) {
             self.news.presence |= self.presence.receive(self.session, update.entries);
         }
     }
@@ -264,7 +265,7 @@ impl Replica {
     }
 
     fn close(&mut self, code: Code, reason: &str) {
-        self.want = Some(Want::Close { code, reason: reason.to_owned() });
+        self.want = Some(Want::Close);
         self.news.closed = Some((code, reason.to_owned()));
         self.finish();
     }

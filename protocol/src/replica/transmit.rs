@@ -25,11 +25,22 @@ impl Replica {
 
     fn poll_batch(&mut self) -> Option<Frame> {
         if let Some(offer) = self.retained.next_offer() {
+            self.hold(&offer);
             return Some(offer.into());
         }
         let batch = self.outbox.send()?.clone();
         self.news.status = true;
         Some(frame::Batch::new(batch, None).into())
+    }
+
+    /// A replica that was rebuilt lacks what only it can bring back, and the relay does not send an offer to the one who
+    /// made it.
+    fn hold(&mut self, offer: &frame::Offer) {
+        if self.document.version().get(&offer.actor) < offer.first {
+            let (batch, _) = offer.clone().into_parts();
+            // It passed the check when it came; if the buffer for what is early is full, the next lane brings it.
+            self.news.changed |= self.document.apply(&batch).is_ok();
+        }
     }
 
     fn open_frame(&self, channel: Channel) -> frame::Open {
@@ -52,6 +63,7 @@ impl Replica {
 
     /// The own presence, when it is due: for a datagram where there are some, else for the lane.
     pub(crate) fn poll_presence(&mut self, now: Duration) -> Option<frame::Presence> {
+        self.news.presence |= self.presence.expire(now);
         matches!(self.phase, Phase::Syncing | Phase::Live).then(|| self.presence.poll(now)).flatten()
     }
 

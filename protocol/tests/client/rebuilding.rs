@@ -218,3 +218,24 @@ fn a_rebuilding_survives_a_lost_connection() {
     rebuild(&mut peer, Channel(0), &[]);
     assert_eq!(peer.text(id), "");
 }
+
+#[test]
+fn what_only_a_rebuilt_replica_can_bring_back_is_in_its_view_too() {
+    let (mut peer, id, channel) = Peer::editor(Lanes::Streams);
+    let theirs = Author::new(Actor(8)).insert(0, "theirs");
+    peer.say(channel, fresh(&theirs));
+    peer.insert(id, 0, "own ").expect("an editor");
+    peer.pump();
+    // The relay comes back without either, and refuses the own batch: its state is taken back, the other's is not lost.
+    peer.reconnect();
+    let (channel, _) = peer.take_open();
+    peer.say(channel, opened(Some((Actor(5), 1)), &[]));
+    assert!(matches!(peer.take(channel), Frame::Offer(_)));
+    peer.say(channel, Refused { actor: Actor(5), first: 1, code: Code::BadBatch, reason: String::new() });
+    let (channel, _) = peer.take_open();
+    peer.say(channel, opened(Some((Actor(6), 1)), &[]));
+    assert!(matches!(peer.take(channel), Frame::Offer(offer) if offer.actor == Actor(8)));
+    // The relay does not send an offer to the one who made it.
+    peer.say(channel, Synced { vector: vector(&[(Actor(8), 6)]) });
+    assert_eq!(peer.text(id), "theirs");
+}

@@ -216,3 +216,44 @@ fn stale_news_of_a_transport_change_nothing() {
     assert_eq!(peer.events(), []);
     assert_eq!(peer.client.poll_transmit(peer.at()), None);
 }
+
+#[test]
+fn a_lane_that_ends_without_a_word_is_opened_anew() {
+    let (mut peer, id, channel) = Peer::editor(Lanes::Streams);
+    peer.insert(id, 0, "x").expect("an editor");
+    assert_eq!(peer.take_batches().len(), 1);
+    peer.client.lane_ended(peer.at(), channel);
+    assert_eq!(peer.status(id), (1, 0, 0));
+    peer.pass(SECOND);
+    let (again, open) = peer.take_open();
+    assert!(again > channel && open.claim.is_some_and(|claim| claim.last == 1));
+    peer.client.lane_ended(peer.at(), channel);
+    assert_eq!(peer.sent.len(), 0, "an older lane's end is no news");
+    peer.client.lane_ended(peer.at(), Channel::CONTROL);
+    assert!(!peer.client.is_connected());
+}
+
+#[test]
+fn a_client_that_is_closed_while_it_ends_a_session_does_not_come_back() {
+    let mut peer = Peer::welcomed(Lanes::Streams);
+    peer.say_bytes(Channel::CONTROL, Bytes::from_static(&[0xc1]));
+    peer.client.close(peer.at());
+    peer.pump();
+    assert!(peer.disconnected.is_some() && peer.client.is_finished());
+    peer.client.connected(peer.at(), "token".into(), Lanes::Streams);
+    assert_eq!(peer.client.poll_transmit(peer.at()), None);
+}
+
+#[test]
+fn a_transport_that_takes_nothing_does_not_make_timers_spin() {
+    let (mut peer, id, _) = Peer::editor(Lanes::Streams);
+    peer.insert(id, 0, "x").expect("an editor");
+    peer.client.set_presence(peer.at(), id, Some(Bytes::from_static(b"cursor"))).expect("short");
+    for _ in 0..20 {
+        if let Some(due) = peer.client.poll_timeout() {
+            assert!(due > peer.now, "due {due:?} at {:?}", peer.now);
+            peer.now = due;
+            peer.client.handle_timeout(peer.at());
+        }
+    }
+}
