@@ -26,6 +26,9 @@ const UNIDIRECTIONAL_STREAMS: u32 = 8;
 /// bounds those that have none.
 const MAX_IDLE: Duration = Duration::from_secs(30);
 
+/// A connection that says nothing is asked this often whether it is there: a session without documents may be silent.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
 /// Bytes that one arrival may send before its handshake is looked at: a client hello with post-quantum keys and retries.
 const INCOMING_BYTES: u64 = 64 << 10;
 
@@ -109,6 +112,7 @@ pub fn transport_config(bounds: &Bounds) -> TransportConfig {
         .send_window(bounds.send_window)
         .datagram_receive_buffer_size(Some(bounds.datagram_buffer))
         .datagram_send_buffer_size(bounds.datagram_buffer)
+        .keep_alive_interval(Some(KEEP_ALIVE))
         // What is written first goes first: interleaving small writes of many streams only makes more packets.
         .send_fairness(false)
         .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(MAX_IDLE.as_millis() as u32))))

@@ -140,7 +140,10 @@ impl SessionHandle {
     }
 
     pub(super) fn document_opened(&self) -> Result<(), Reason> {
-        self.control.lock().document_opened(self.core.clock.now())
+        self.control.lock().document_opened(self.core.clock.now())?;
+        // From now on silence counts: whoever waits for the deadline must look at it again.
+        self.wake.notify_one();
+        Ok(())
     }
 
     pub(super) fn document_closed(&self) {

@@ -39,6 +39,10 @@ type Socket = WebSocketStream<TokioIo<Upgraded>>;
 /// The most bytes that are handed to the socket before it is flushed: a few lanes' worth.
 const FILL_BYTES: usize = 128 << 10;
 
+/// The most messages, and about the most bytes, that are taken from the socket at once.
+const READ_MESSAGES: usize = 256;
+const READ_BYTES: usize = 64 << 10;
+
 /// Where the application's own close codes begin (RFC 6455 section 7.4.2); ours are 4000 and the protocol's code.
 const CLOSE_CODES: u16 = 4000;
 
@@ -121,7 +125,8 @@ struct Connection {
     turn: VecDeque<Channel>,
     /// Whether something was written since the last flush completed.
     dirty: bool,
-    held: Option<Held>,
+    /// In order; nothing more is read while there are any, so they are what came at once.
+    held: VecDeque<Held>,
     /// What clients of closed lanes are told.
     last_words: VecDeque<Bytes>,
     /// The lane whose store is behind; nothing is read meanwhile.
@@ -130,7 +135,8 @@ struct Connection {
 
 /// What a step of the socket brought.
 enum Step {
-    Message(Message),
+    /// Messages that were there already, and why there will be no more, if so.
+    Messages(Vec<Message>, Option<End>),
     Flushed,
     End(End),
 }
@@ -147,7 +153,7 @@ impl Connection {
             ready: Arc::default(),
             turn: VecDeque::new(),
             dirty: false,
-            held: None,
+            held: VecDeque::new(),
             last_words: VecDeque::new(),
             behind: None,
         }
@@ -173,7 +179,7 @@ impl Connection {
             {
                 return End::Closed(reason);
             }
-            let reading = self.held.is_none()
+            let reading = self.held.is_empty()
                 && self.behind.is_none()
                 && phase == Phase::Running
                 && self.handle.closed().is_none();
@@ -187,8 +193,8 @@ impl Connection {
             let (socket, dirty) = (&mut self.socket, self.dirty);
             tokio::select! {
                 step = std::future::poll_fn(|context| poll_socket(socket, context, dirty, reading)) => match step {
-                    Step::Message(message) => {
-                        if let Some(end) = self.receive(message) {
+                    Step::Messages(messages, end) => {
+                        if let Some(end) = self.receive(messages).or(end) {
                             return end;
                         }
                     }
@@ -208,30 +214,56 @@ impl Connection {
         }
     }
 
-    /// Takes a message. An answer ends the connection.
-    fn receive(&mut self, message: Message) -> Option<End> {
+    /// Takes messages. An answer ends the connection.
+    ///
+    /// Frames of one lane that came together go to its room in one step, however many messages they came in.
+    fn receive(&mut self, messages: Vec<Message>) -> Option<End> {
         self.handle.heard();
-        let bytes = match message {
-            Message::Binary(bytes) => bytes,
-            Message::Text(_) => {
-                self.handle.close(Code::BadFrame, "messages are binary");
-                return None;
-            }
-            Message::Close(_) => return Some(End::Lost),
-            // WebSocket's own pings are answered below us.
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => return None,
-        };
-        match split_message(&bytes) {
-            Ok((Channel::CONTROL, frames)) => {
-                for frame in frames {
-                    self.handle.receive(&frame);
+        let mut together: Option<(Channel, Vec<Bytes>)> = None;
+        let mut end = None;
+        for message in messages {
+            let bytes = match message {
+                Message::Binary(bytes) => bytes,
+                Message::Text(_) => {
+                    self.handle.close(Code::BadFrame, "messages are binary");
+                    break;
+                }
+                Message::Close(_) => {
+                    end = Some(End::Lost);
+                    break;
+                }
+                // WebSocket's own pings are answered below us.
+                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
+            };
+            match split_message(&bytes) {
+                Ok((channel, frames)) => match &mut together {
+                    Some((last, gathered)) if *last == channel => gathered.extend(frames),
+                    _ => {
+                        if let Some((channel, frames)) = together.replace((channel, frames)) {
+                            self.receive_frames(channel, frames);
+                        }
+                    }
+                },
+                // Which lane it was for cannot be known.
+                Err(error) => {
+                    self.handle.close(error.code(), &error.to_string());
+                    break;
                 }
             }
-            Ok((channel, frames)) => self.receive_document(channel, frames),
-            // Which lane it was for cannot be known.
-            Err(error) => self.handle.close(error.code(), &error.to_string()),
         }
-        None
+        if let Some((channel, frames)) = together {
+            self.receive_frames(channel, frames);
+        }
+        end
+    }
+
+    fn receive_frames(&mut self, channel: Channel, frames: Vec<Bytes>) {
+        if channel != Channel::CONTROL {
+            return self.receive_document(channel, frames);
+        }
+        for frame in frames {
+            self.handle.receive(&frame);
+        }
     }
 
     fn receive_document(&mut self, channel: Channel, mut frames: Vec<Bytes>) {
@@ -250,7 +282,7 @@ impl Connection {
         if channel <= self.highest && !self.beginning.contains_key(&channel) {
             // A lane that was closed meanwhile, or is being opened. The client hears of it either way.
             if !self.opening.is_empty() {
-                self.held = Some(Held { channel, frames });
+                self.held.push_back(Held { channel, frames });
             }
             return;
         }
@@ -278,7 +310,7 @@ impl Connection {
         }
         let frames = frames.split_off(taken);
         if !frames.is_empty() {
-            self.held = Some(Held { channel, frames });
+            self.held.push_back(Held { channel, frames });
         }
         let ready = Arc::new(ChannelReady { channel, set: Arc::clone(&self.ready) });
         let handle = Arc::clone(&self.handle);
@@ -293,8 +325,8 @@ impl Connection {
             }
             Err((code, reason)) => self.close_lane(channel, code, &reason),
         }
-        if let Some(held) = self.held.take() {
-            // For another lane that is still being opened it is held again.
+        for held in std::mem::take(&mut self.held) {
+            // What is for another lane that is still being opened is held again.
             self.receive_document(held.channel, held.frames);
         }
     }
@@ -404,14 +436,21 @@ fn poll_socket(socket: &mut Socket, context: &mut Context<'_>, dirty: bool, read
             Poll::Pending => {}
         }
     }
-    if !reading {
-        return Poll::Pending;
+    let mut messages = Vec::new();
+    let mut bytes = 0;
+    let mut end = None;
+    while reading && end.is_none() && messages.len() < READ_MESSAGES && bytes < READ_BYTES {
+        match socket.as_mut().poll_next(context) {
+            Poll::Ready(Some(Ok(message))) => {
+                bytes += message.len();
+                messages.push(message);
+            }
+            Poll::Ready(Some(Err(error))) => end = Some(end_of(&error)),
+            Poll::Ready(None) => end = Some(End::Lost),
+            Poll::Pending => break,
+        }
     }
-    socket.poll_next(context).map(|message| match message {
-        Some(Ok(message)) => Step::Message(message),
-        Some(Err(error)) => Step::End(end_of(&error)),
-        None => Step::End(End::Lost),
-    })
+    if messages.is_empty() && end.is_none() { Poll::Pending } else { Poll::Ready(Step::Messages(messages, end)) }
 }
 
 /// What a client that broke a rule is told (RFC 6455 section 7.4.1).
