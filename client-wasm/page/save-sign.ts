@@ -1,7 +1,7 @@
 import type { StatusSnapshot } from "inkwire"
 
 /** What the sign can say, from the weakest on. */
-export type SaveState = "opening" | "stopped" | "offline" | "sending" | "received" | "durable" | "reading"
+export type SaveState = "opening" | "stopped" | "offline" | "sending" | "sent" | "durable" | "reading"
 
 /** A better state is shown only once it has lasted this long, so that typing does not make the sign flicker. A worse one at once. */
 const SETTLE_MILLIS = 250
@@ -13,7 +13,7 @@ export function saveState(status: StatusSnapshot): SaveState {
   if (!status.synced && local + sent === 0) return status.connection === "reconnecting" ? "offline" : "opening"
   if (status.connection !== "connected") return local + sent > 0 ? "offline" : status.synced ? "durable" : "opening"
   if (local > 0) return "sending"
-  if (sent > 0) return "received"
+  if (sent > 0) return "sent"
   return status.role === "viewer" ? "reading" : "durable"
 }
 
@@ -25,7 +25,7 @@ export function saveLabel(state: SaveState, { local, sent }: StatusSnapshot): st
     case "stopped": return local + sent > 0 ? `Stopped: ${edits(local + sent)} not saved` : "Stopped"
     case "offline": return local + sent > 0 ? `Offline: ${edits(local + sent)} kept in this tab` : "Offline"
     case "sending": return `Saving… ${edits(local)} to send`
-    case "received": return `Received, saving ${edits(sent)}…`
+    case "sent": return `Sent, saving ${edits(sent)}…`
     case "durable": return "Saved durably"
     case "reading": return "Up to date"
   }
@@ -73,7 +73,7 @@ export class SaveSign {
       byId(`count-${level}`).textContent = status[level].toLocaleString("en")
     }
     const { local, sent, durable } = status
-    this.#button.title = `${local} only in this tab · ${sent} received · ${durable} saved durably`
+    this.#button.title = `${local} only in this tab · ${sent} sent · ${durable} saved durably`
     const state = saveState(status)
     const better = (state === "durable" || state === "reading") && this.#shown !== state
     if (!better) {

@@ -1,4 +1,4 @@
-import { Annotation, EditorSelection, EditorState, Prec, StateEffect, StateField, Transaction } from "@codemirror/state"
+import { Annotation, ChangeSet, EditorSelection, EditorState, Prec, StateEffect, StateField, Transaction } from "@codemirror/state"
 import type { ChangeSpec, Extension } from "@codemirror/state"
 import { Decoration, EditorView, RectangleMarker, ViewPlugin, layer } from "@codemirror/view"
 import type { DecorationSet, LayerMarker, ViewUpdate } from "@codemirror/view"
@@ -33,16 +33,18 @@ const fromText = Annotation.define<boolean>()
 
 /** Binds an editor to a shared text. Create the state with `doc: initialText(text)`. */
 export function collaboration(options: CollaborationOptions): Extension {
+  const binding = ViewPlugin.define(view => new TextBinding(view, options))
   const extensions: Extension[] = [
     // Lines end in "\n" alone: with others recognised, "\r\n" would be one position here and two in the document.
     EditorState.lineSeparator.of("\n"),
     EditorView.clipboardInputFilter.of(pasted => pasted.replace(/\r\n?/g, "\n")),
     // First of all, so that the document has an edit before anyone else hears of it.
-    Prec.highest(ViewPlugin.define(view => new TextBinding(view, options))),
+    Prec.highest(binding),
   ]
   if (options.presence) {
     const { presence } = options
-    extensions.push(cursors, carets, cursorTheme, ViewPlugin.define(view => new PresenceBinding(view, presence, options)))
+    const showText = (view: EditorView) => view.plugin(binding)?.show()
+    extensions.push(cursors, carets, cursorTheme, ViewPlugin.define(view => new PresenceBinding(view, presence, options, showText)))
   }
   return extensions
 }
@@ -54,14 +56,25 @@ export function announce(view: EditorView): void {
 
 // ---- text
 
+/** Changes of the text are shown at most this often; one that comes after a pause is shown at once. */
+const SHOW_MILLIS = 16
+
+/**
+ * Keeps view and text equal. Changes of the text that come in a burst are gathered and shown together, since a view takes
+ * milliseconds for each; what is typed meanwhile is moved past what is not shown yet.
+ */
 class TextBinding {
   readonly #view: EditorView
   readonly #options: CollaborationOptions
   readonly #unobserve: () => void
+  readonly #unshown = new Unshown()
   /** Our own change is on its way through the text: the next one observed is it. */
   #ours = false
+  #inUpdate = false
   #repairing = false
   #destroyed = false
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #lastShown = -Infinity
 
   constructor(view: EditorView, options: CollaborationOptions) {
     this.#view = view
@@ -69,13 +82,14 @@ class TextBinding {
     this.#unobserve = options.text.observe(change => {
       if (this.#ours) this.#ours = false
       else if (this.#inUpdate) this.#repairSoon()
-      else this.#show(changesOf(change.delta))
+      else {
+        this.#unshown.add(view.state, change.delta)
+        this.#showSoon()
+      }
     })
     // The text may have moved between the state's creation and now.
     this.#checkLength()
   }
-
-  #inUpdate = false
 
   update(update: ViewUpdate): void {
     this.#inUpdate = true
@@ -95,7 +109,7 @@ class TextBinding {
 
   #write(transaction: Transaction): void {
     const { text } = this.#options
-    transaction.changes.iterChanges((fromA, toA, fromB, _toB, inserted) => {
+    this.#unshown.pass(transaction.changes).iterChanges((fromA, toA, fromB, _toB, inserted) => {
       if (toA > fromA) this.#own(() => text.delete(fromB, toA - fromA))
       if (inserted.length > 0) {
         const string = inserted.sliceString(0, inserted.length, "\n")
@@ -111,7 +125,25 @@ class TextBinding {
     this.#ours = false
   }
 
-  #show(changes: ChangeSpec): void {
+  #showSoon(): void {
+    if (this.#timer !== undefined) return
+    const wait = this.#lastShown + SHOW_MILLIS - performance.now()
+    if (wait <= 0) this.show()
+    else this.#timer = setTimeout(() => this.show(), wait)
+  }
+
+  /** Shows what has come; afterwards view and text are equal. Not to be called while the view updates. */
+  show(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    if (this.#destroyed) return
+    const changes = this.#unshown.take()
+    if (!changes) return
+    this.#dispatch(changes)
+    this.#lastShown = performance.now()
+  }
+
+  #dispatch(changes: ChangeSpec): void {
     this.#view.dispatch({
       changes,
       annotations: [fromText.of(true), Transaction.addToHistory.of(false), Transaction.remote.of(true)],
@@ -120,7 +152,7 @@ class TextBinding {
 
   /** A position inside a surrogate pair and the like make the document's change differ from the view's. */
   #checkLength(): void {
-    if (this.#options.text.length !== this.#view.state.doc.length) this.#repairSoon()
+    if (this.#options.text.length !== this.#unshown.lengthAfter(this.#view.state)) this.#repairSoon()
   }
 
   /** Makes the view show the document again; a view cannot be changed while it updates. */
@@ -130,17 +162,52 @@ class TextBinding {
     queueMicrotask(() => {
       this.#repairing = false
       if (this.#destroyed) return
+      this.#unshown.take()
       const shown = this.#view.state.sliceDoc()
       const wanted = this.#options.text.toString()
       if (shown === wanted) return
       const { at, removed, inserted } = difference(shown, wanted, wanted.length)
-      this.#show({ from: at, to: at + removed, insert: this.#view.state.toText(inserted) })
+      this.#dispatch({ from: at, to: at + removed, insert: this.#view.state.toText(inserted) })
     })
   }
 
   destroy(): void {
     this.#destroyed = true
+    clearTimeout(this.#timer)
     this.#unobserve()
+  }
+}
+
+/** Changes of the text that the view does not show yet, as one change of what it shows. */
+export class Unshown {
+  #changes: ChangeSet | undefined
+
+  /** Adds a change of the text as it is after those before. */
+  add(state: EditorState, delta: readonly TextDelta[]): void {
+    const specs = changesOf(delta).map(({ from, to, insert }) => ({ from, to, insert: state.toText(insert) }))
+    const next = ChangeSet.of(specs, this.lengthAfter(state))
+    this.#changes = this.#changes ? this.#changes.compose(next) : next
+  }
+
+  /** Takes a change of the view past them: gives it as a change of the text. */
+  pass(changes: ChangeSet): ChangeSet {
+    const unshown = this.#changes
+    if (!unshown) return changes
+    // At one place ours comes first, here and there alike.
+    this.#changes = unshown.map(changes, false)
+    return changes.map(unshown, true)
+  }
+
+  /** Gives them up, to be shown. */
+  take(): ChangeSet | undefined {
+    const changes = this.#changes
+    this.#changes = undefined
+    return changes
+  }
+
+  /** The text's length, if all is well. */
+  lengthAfter(state: EditorState): number {
+    return this.#changes?.newLength ?? state.doc.length
   }
 }
 
@@ -179,8 +246,8 @@ interface Cursor {
   readonly color: string
   readonly anchor: number
   readonly head: number
-  /** When it last moved by itself, in milliseconds of the page's clock. */
-  readonly moved: number
+  /** It moved by itself a moment ago, so its name shows. */
+  readonly active: boolean
 }
 
 class PresenceBinding {
@@ -195,7 +262,11 @@ class PresenceBinding {
   #showing = false
   #destroyed = false
 
-  constructor(view: EditorView, presence: Presence, options: CollaborationOptions) {
+  constructor(
+    view: EditorView, presence: Presence, options: CollaborationOptions,
+    /** Makes the view's positions the text's. */
+    private readonly showText: (view: EditorView) => void,
+  ) {
     this.#view = view
     this.#presence = presence
     this.#options = options
@@ -220,6 +291,7 @@ class PresenceBinding {
 
   #tell(): void {
     const { text, user } = this.#options
+    this.showText(this.#view)
     const { anchor, head } = this.#view.state.selection.main
     const selection = { text: text.name, anchor: text.anchor(anchor), head: text.anchor(head) }
     const own = this.#presence.own
@@ -245,6 +317,7 @@ class PresenceBinding {
   }
 
   #show(): void {
+    this.showText(this.#view)
     let participants: readonly Participant[]
     try {
       participants = this.#presence.get()
@@ -254,23 +327,26 @@ class PresenceBinding {
     const now = performance.now()
     const seen = new Map<string, { key: string; moved: number }>()
     const found: Cursor[] = []
+    let youngest = -Infinity
     for (const participant of participants) {
       const cursor = this.#cursorOf(participant)
       if (!cursor) continue
       const last = this.#seen.get(participant.session)
       const moved = last?.key === cursor.key ? last.moved : now
       seen.set(participant.session, { key: cursor.key, moved })
-      found.push({ ...cursor, moved })
+      youngest = Math.max(youngest, moved)
+      const { session, name, color, anchor, head } = cursor
+      found.push({ session, name, color, anchor, head, active: now - moved < LABEL_MILLIS })
     }
     this.#seen = seen
-    this.#view.dispatch({ effects: remoteCursors.of(found) })
     clearTimeout(this.#fade)
-    const youngest = Math.max(0, ...found.map(cursor => cursor.moved))
     if (now - youngest < LABEL_MILLIS) this.#fade = setTimeout(() => this.#showSoon(), LABEL_MILLIS - (now - youngest) + 20)
+    // Most edits move a cursor only as its text moves, which the field has done already.
+    if (!sameCursors(found, this.#view.state.field(cursors))) this.#view.dispatch({ effects: remoteCursors.of(found) })
   }
 
   /** Another's state is another's word: nothing in it is taken for granted. */
-  #cursorOf({ session, subject, state }: Participant): (Omit<Cursor, "moved"> & { key: string }) | undefined {
+  #cursorOf({ session, subject, state }: Participant): (Omit<Cursor, "active"> & { key: string }) | undefined {
     if (!isObject(state) || !isObject(state.selection)) return undefined
     const { text, anchor, head } = state.selection
     if (text !== this.#options.text.name || typeof anchor !== "string" || typeof head !== "string") return undefined
@@ -289,6 +365,13 @@ class PresenceBinding {
     clearTimeout(this.#fade)
     this.#unobserve()
   }
+}
+
+function sameCursors(some: readonly Cursor[], others: readonly Cursor[]): boolean {
+  return some.length === others.length && some.every((cursor, at) => {
+    const other = others[at]!
+    return (Object.keys(cursor) as (keyof Cursor)[]).every(key => cursor[key] === other[key])
+  })
 }
 
 /** Colours without `url()` and the like: the value goes into a style. */
@@ -314,7 +397,7 @@ const cursors = StateField.define<readonly Cursor[]>({
 
 function selections(found: readonly Cursor[]): DecorationSet {
   const ranges = found.filter(({ anchor, head }) => anchor !== head).map(({ anchor, head, color }) => {
-    const attributes = { style: `background-color: color-mix(in srgb, ${color} 28%, transparent)` }
+    const attributes = { style: `background-color: color-mix(in srgb, ${color} 32%, transparent)` }
     const mark = Decoration.mark({ class: "ink-selection", attributes })
     return mark.range(Math.min(anchor, head), Math.max(anchor, head))
   })
@@ -329,10 +412,9 @@ const carets = layer({
     update.docChanged || update.geometryChanged || update.viewportChanged ||
     update.startState.field(cursors) !== update.state.field(cursors),
   markers: view => {
-    const now = performance.now()
     return view.state.field(cursors).flatMap(cursor => {
       const [place] = RectangleMarker.forRange(view, "", EditorSelection.cursor(cursor.head, cursor.head < cursor.anchor ? 1 : -1))
-      return place ? [new Caret(cursor, place, now - cursor.moved < LABEL_MILLIS)] : []
+      return place ? [new Caret(cursor, place)] : []
     })
   },
 })
@@ -340,10 +422,12 @@ const carets = layer({
 class Caret implements LayerMarker {
   readonly name: string
   readonly color: string
+  readonly active: boolean
 
-  constructor({ name, color }: Cursor, readonly place: RectangleMarker, readonly active: boolean) {
+  constructor({ name, color, active }: Cursor, readonly place: RectangleMarker) {
     this.name = name
     this.color = color
+    this.active = active
   }
 
   eq(other: Caret): boolean {

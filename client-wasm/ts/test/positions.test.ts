@@ -1,6 +1,7 @@
 import assert from "node:assert/strict"
 import { test } from "node:test"
-import { changesOf } from "../codemirror.js"
+import { EditorState } from "@codemirror/state"
+import { Unshown, changesOf } from "../codemirror.js"
 import { readChanges } from "../document.js"
 import { difference, movePosition } from "../positions.js"
 import { saveLabel, saveState } from "../../page/save-sign.js"
@@ -70,6 +71,40 @@ test("a delta in CodeMirror's positions, all of the old document", () => {
   ])
 })
 
+test("what is typed while changes wait to be shown ends up equal in view and text", () => {
+  let seed = 7
+  const random = (below: number) => (seed = (seed * 1103515245 + 12345) & 0x7fffffff) % below
+  for (let round = 0; round < 300; round++) {
+    let text = "the first words"
+    let state = EditorState.create({ doc: text, extensions: [EditorState.lineSeparator.of("\n")] })
+    const unshown = new Unshown()
+    for (let step = 0; step < 40; step++) {
+      const action = random(5)
+      if (action < 2) {
+        const at = random(text.length + 1)
+        const removed = random(Math.min(4, text.length - at) + 1)
+        const insert = ["", "x", "yz\n", "\r\n"][random(4)]!
+        text = text.slice(0, at) + insert + text.slice(at + removed)
+        const delta = [{ retain: at }, { insert }, { delete: removed }]
+        unshown.add(state, delta.filter(step => Object.values(step)[0] !== 0 && Object.values(step)[0] !== ""))
+      } else if (action < 4) {
+        const at = random(state.doc.length + 1)
+        const to = at + random(Math.min(3, state.doc.length - at) + 1)
+        const transaction = state.update({ changes: { from: at, to, insert: ["", "A", "BC"][random(3)]! } })
+        unshown.pass(transaction.changes).iterChanges((fromA, toA, fromB, _toB, inserted) => {
+          text = text.slice(0, fromB) + inserted.sliceString(0, inserted.length, "\n") + text.slice(fromB + toA - fromA)
+        })
+        state = transaction.state
+      } else {
+        const changes = unshown.take()
+        if (changes) state = state.update({ changes }).state
+        assert.equal(state.sliceDoc(), text)
+      }
+      assert.equal(unshown.lengthAfter(state), text.length)
+    }
+  }
+})
+
 test("the sign says durable only when all of it is", () => {
   const base: StatusSnapshot = {
     connection: "connected", transport: "websocket", local: 0, sent: 0, durable: 9, role: "editor", synced: true, error: null,
@@ -78,7 +113,7 @@ test("the sign says durable only when all of it is", () => {
     [{}, "Saved durably"],
     [{ local: 1 }, "Saving… 1 edit to send"],
     [{ local: 2, sent: 5 }, "Saving… 2 edits to send"],
-    [{ sent: 1200 }, "Received, saving 1,200 edits…"],
+    [{ sent: 1200 }, "Sent, saving 1,200 edits…"],
     [{ connection: "reconnecting", local: 3 }, "Offline: 3 edits kept in this tab"],
     [{ connection: "reconnecting", sent: 1 }, "Offline: 1 edit kept in this tab"],
     [{ connection: "connecting", synced: false }, "Opening…"],
