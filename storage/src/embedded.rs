@@ -61,7 +61,7 @@ pub struct Options {
     pub cache_bytes: usize,
     /// Bytes of appends that may wait for the disk; who comes later waits for room. 32 MiB, at least 1 MiB.
     pub queue_bytes: usize,
-    /// The size at which a journal is full and its rows move into the tables, in bytes; 16 MiB.
+    /// The size at which a journal is full and its rows move into the tables, in bytes; 8 MiB.
     pub journal_bytes: u64,
     /// Whether opening reads all of the tables and checks every page; `true`. Without, damage to a page is found when
     /// a document with rows in it is loaded, except that to the index that finds documents.
@@ -70,7 +70,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_bytes: 64 << 20, queue_bytes: 32 << 20, journal_bytes: 16 << 20, verify: true }
+        Self { cache_bytes: 64 << 20, queue_bytes: 32 << 20, journal_bytes: 8 << 20, verify: true }
     }
 }
 

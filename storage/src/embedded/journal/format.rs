@@ -197,3 +197,49 @@ pub(super) fn put_group(out: &mut Vec<u8>, identity: u64, group: u64, first_arri
     out[..head.len()].copy_from_slice(&head);
     out.resize((out.len() as u64).next_multiple_of(SECTOR) as usize, 0);
 }
+
+#[cfg(test)]
+mod tests {
+    use inkwire_document::{Actor, Batch};
+    use inkwire_protocol::record::LogRecord;
+
+    use super::*;
+    use crate::store::{Append, DocumentKey};
+
+    fn hexadecimal(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn the_head_is_pinned() {
+        let head = file_head(7, 0x1122_3344_5566_7788);
+        assert_eq!(head.len(), 12_288);
+        assert_eq!(
+            hexadecimal(&head[..36]),
+            "494e4b4a524e4c0a010000000700000000000000887766554433221134db97eef75e37b6"
+        );
+        let mark = "494e4b4d41524b0a88776655443322110000000000000000003000000000000000000000fe7fec6718687dc2";
+        assert_eq!(hexadecimal(&head[4096..4140]), mark);
+        assert_eq!(hexadecimal(&head[8192..8236]), mark);
+        let used = [0..36, 4096..4140, 8192..8236];
+        assert!((0..head.len()).all(|at| head[at] == 0 || used.iter().any(|range| range.contains(&at))));
+    }
+
+    #[test]
+    fn a_group_is_pinned() {
+        let batch = Batch { actor: Actor(3), first: 5, count: 2, operations: b"operations".as_slice().into() };
+        let record = LogRecord::new(batch, "anna".into(), 1_700_000_000_000);
+        let rows = Row::encode_all(vec![Append { document: DocumentKey::new("a/b", 9), record }]).unwrap();
+        let mut group = Vec::new();
+        put_group(&mut group, 0x1122_3344_5566_7788, 4, 1000, &[&rows[0]]);
+        assert_eq!(group.len(), 512);
+        let body = "5900000009000000000000000300612f6203000000000000000500000000000000";
+        assert_eq!(hexadecimal(&group[64..97]), body);
+        assert_eq!(hexadecimal(&group[129..157]), "0068e5cf8b010000020000000400616e6e616f7065726174696f6e73");
+        let head = concat!(
+            "494e4b4788776655443322110400000000000000e803000000000000010000005d000000",
+            "518ffc9009f55d012684d540b6ed3d6144316c29d226553100000000"
+        );
+        assert_eq!(hexadecimal(&group[..64]), head);
+    }
+}
