@@ -23,15 +23,21 @@ export async function dialWebTransport(base: URL, signal: AbortSignal): Promise<
   const session = new WebTransport(endpoint(base, "session", "https:").href, options)
   // `closed` rejects too when the handshake fails; `ready` tells us already.
   session.closed.catch(() => undefined)
+  let abort: (() => void) | undefined
   const aborted = new Promise<never>((_, reject) => {
-    const abort = () => {
+    abort = () => {
       session.close()
       reject(signal.reason)
     }
     if (signal.aborted) abort()
     else signal.addEventListener("abort", abort, { once: true })
   })
-  await Promise.race([session.ready, aborted])
+  try {
+    await Promise.race([session.ready, aborted])
+  } finally {
+    // The signal is aborted too when this one wins a race: from here on the session is its transport's.
+    if (abort) signal.removeEventListener("abort", abort)
+  }
   return new WebTransportTransport(session)
 }
 

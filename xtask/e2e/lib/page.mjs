@@ -13,7 +13,9 @@ export async function open({ document, transport, role = "editor", subject }) {
     return answer.text()
   }
   const started = performance.now()
-  const client = await connect({ url: location.origin, token, transport })
+  const client = await connect({ url: location.origin, token, transport }).catch(error => {
+    throw new Error(`${error}; the last failure: ${error.cause}`)
+  })
   const millis = performance.now() - started
   const doc = client.open(document)
   await doc.synced
