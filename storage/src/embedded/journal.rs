@@ -93,10 +93,10 @@ impl Journal {
         self.file.sync().map_err(|error| self.failed(&error))
     }
 
-    /// Says, durably, that nothing follows in this file and that the next one was begun.
+    /// Says at the file's head that nothing follows in it and that the next one, which exists, is begun. Durable with
+    /// the next sync.
     pub(super) fn seal(&self) -> Result<(), StoreError> {
-        self.put_mark(true)?;
-        self.sync()
+        self.put_mark(true)
     }
 
     fn put_mark(&self, sealed: bool) -> Result<(), StoreError> {

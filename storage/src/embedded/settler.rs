@@ -71,7 +71,7 @@ impl Settler {
         if self.shared.failure().is_some() {
             return;
         }
-        match full.seal().and_then(|()| self.tables.settle(sealed.number, &sealed.rows())) {
+        match full.sync().and_then(|()| self.tables.settle(sealed.number, &sealed.rows())) {
             Ok(()) => {
                 self.shared.pending.write().settled();
                 remove_journal(self.disk.as_ref(), sealed.number);

@@ -116,6 +116,8 @@ impl Writer {
             Some(spare) => spare,
             None => Journal::create(self.disk.as_ref(), number)?,
         };
+        // Before anything in the next file is acknowledged, so that its loss is noticed.
+        self.journal.seal()?;
         let full = std::mem::replace(&mut self.journal, next);
         self.asked_for_spare = false;
         self.shared.pending.write().seal(number);
