@@ -11,7 +11,7 @@
 //! - [`token`]: who may do what
 //! - [`rooms`]: open documents: loaded, locked, looked after, unloaded
 //! - [`store_writer`]: what all rooms accepted, on its way to the store
-//! - [`fold`]: compaction
+//! - [`fold`]: compaction, off the hot path
 //!
 //! - [`core`], [`certificate`], [`drain`], [`clock`], [`metrics`], [`logs`], [`readiness`]: around it
 

@@ -16,9 +16,12 @@ pub enum LogError {
     Twice(#[from] TryInitError),
 }
 
+/// What libraries warn of and is no concern of an operator's: clients that leave without a goodbye.
+const QUIET: &str = "web_transport_quinn=error";
+
 /// Sets the process's logs up.
 pub fn init(filter: &str, format: LogFormat) -> Result<(), LogError> {
-    let filter = EnvFilter::builder().parse(filter)?;
+    let filter = EnvFilter::builder().parse(format!("{QUIET},{filter}"))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => {

@@ -20,11 +20,12 @@ use crate::rooms::RoomHandle;
 /// The most bytes of one write. What is left goes into the next.
 const MAX_GROUP_BYTES: usize = 8 << 20;
 
-/// The most bytes of one room that may wait before its sessions are read slower; a room itself takes 8 MiB.
+/// The most bytes of one room that may wait before its sessions are read slower. A room itself takes 8 MiB, and past that
+/// asks for what it dropped again: far enough away that many sessions can have read on meanwhile.
 const ROOM_BYTES: usize = 4 << 20;
 
-/// What a record costs beside its operations.
-const RECORD_OVERHEAD: usize = 200;
+/// What a record costs beside its operations: about what the room counts for it, its frame's head and receipt included.
+const RECORD_OVERHEAD: usize = 384;
 
 /// How long to wait before a write is tried again that failed for a passing reason: doubled each time up to the second.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -140,12 +141,13 @@ impl StoreWriter {
         self.metrics.store_seconds.record(start.elapsed());
         self.metrics.store_batches.record(count as f64);
         for (room, last, bytes) in rooms.into_values() {
-            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
-            room.waiting.fetch_sub(bytes, Ordering::Relaxed);
             match &outcome {
                 Ok(()) => room.stored(last),
                 Err(error) => room.store_failed(&error.to_string()),
             }
+            // Only now: whoever reads on must find that the room has room.
+            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+            room.waiting.fetch_sub(bytes, Ordering::Relaxed);
         }
         if outcome.is_ok() {
             self.metrics.batches_stored.increment(count as u64);

@@ -1,6 +1,6 @@
 //! `POST /dev/token`: development tokens for whoever is on this machine, and for nobody else.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -14,6 +14,9 @@ use crate::token::{DevelopmentTokens, RequestError, TokenRequest};
 
 /// The longest body, in bytes.
 const MAX_BODY_BYTES: usize = 4096;
+
+/// How long the body may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Headers by which a request shows that it was passed on: then its sender is not on this machine.
 const FORWARDING: [&str; 6] = ["forwarded", "via", "x-real-ip", "true-client-ip", "cf-connecting-ip", "x-client-ip"];
@@ -62,12 +65,14 @@ where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let body = match Box::pin(Limited::new(body, MAX_BODY_BYTES)).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
+    let collected = Box::pin(Limited::new(body, MAX_BODY_BYTES)).collect();
+    let body = match tokio::time::timeout(PATIENCE, collected).await {
+        Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
             return text(StatusCode::PAYLOAD_TOO_LARGE, format!("at most {MAX_BODY_BYTES} bytes are read"));
         }
-        Err(_) => return text(StatusCode::BAD_REQUEST, "the body did not arrive"),
+        Ok(Err(_)) => return text(StatusCode::BAD_REQUEST, "the body did not arrive"),
     };
     let request = if body.iter().all(u8::is_ascii_whitespace) {
         TokenRequest::default()

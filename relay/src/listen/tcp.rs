@@ -125,6 +125,9 @@ async fn connection<S: Service>(stream: TcpStream, peer: SocketAddr, http: Arc<H
     stream.set_nodelay(true)?;
     let socket = socket2::SockRef::from(&stream);
     socket.set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE))?;
+    // A peer that takes nothing for this long is gone, whatever it acknowledges.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(KEEPALIVE * 2))?;
     // Bounds what the kernel holds for a reader that does not read.
     socket.set_send_buffer_size(usize::try_from(http.bounds.send_window).unwrap_or(usize::MAX))?;
     match &http.tls {

@@ -27,6 +27,17 @@ impl Ready for Notify {
     }
 }
 
+/// What waited for a member.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Waiting {
+    /// So many bytes of frames.
+    Bytes(usize),
+    /// Nothing: the member is told when that changes.
+    Nothing,
+    /// Nothing, and nothing will: the room has ended, and has said why.
+    Over,
+}
+
 /// An open document: its state machine, and the wires to transports, store and timers.
 pub struct RoomHandle {
     /// Which document.
@@ -98,10 +109,15 @@ impl RoomHandle {
         self.step(|state, _| state.room.set_role(member, role));
     }
 
-    /// What waits for a member, up to about `max_bytes`; 0 when nothing does.
-    pub fn transmit(&self, member: MemberId, max_bytes: usize, out: &mut Vec<Bytes>) -> usize {
+    /// What waits for a member, up to about `max_bytes`.
+    pub fn transmit(&self, member: MemberId, max_bytes: usize, out: &mut Vec<Bytes>) -> Waiting {
         let clock = self.clock.now();
-        self.state.lock().room.poll_transmit(clock, member, max_bytes, out)
+        let mut state = self.state.lock();
+        match state.room.poll_transmit(clock, member, max_bytes, out) {
+            0 if state.room.closing().is_some() => Waiting::Over,
+            0 => Waiting::Nothing,
+            bytes => Waiting::Bytes(bytes),
+        }
     }
 
     /// The next frame of presence for a member.
@@ -134,11 +150,6 @@ impl RoomHandle {
     pub fn store_failed(self: &Arc<Self>, reason: &str) {
         self.step(|state, clock| state.room.store_failed(clock, reason));
         self.changed.notify_one();
-    }
-
-    /// Ends the room for everybody.
-    pub fn close(self: &Arc<Self>, reason: Reason) {
-        self.step(|state, _| state.room.close(reason));
     }
 
     /// Does what is due and says when to come again, and what is to be folded.

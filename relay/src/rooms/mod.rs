@@ -4,5 +4,5 @@ mod handle;
 mod registry;
 mod task;
 
-pub use handle::{Ready, RoomHandle};
+pub use handle::{Ready, RoomHandle, Waiting};
 pub use registry::{OpenRoom, Rooms, RoomsConfig};

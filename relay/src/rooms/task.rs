@@ -13,7 +13,8 @@ use crate::fold::{FoldFailure, Folder};
 /// A tail of fewer bytes is not worth a fold before a room is unloaded: reading it again costs less.
 const LAST_FOLD_BYTES: usize = 64 << 10;
 
-/// How long after a fold that failed the next one is tried.
+/// How long after a fold that failed the next one is tried. After one that succeeded it is as long as that took: a document
+/// under constant writing has half a core for its folds, and each of them takes in more.
 const FOLD_PAUSE: Duration = Duration::from_secs(10);
 
 /// Runs until the room is unloaded, or the registry is gone.
@@ -34,7 +35,8 @@ pub(super) async fn run(
             let pause_until = fold_not_before;
             fold.set(Some(async move {
                 tokio::time::sleep_until(pause_until).await;
-                folder.fold(&room.key, input).await
+                let start = Instant::now();
+                (folder.fold(&room.key, input).await, start.elapsed())
             }));
         }
         let folding = fold.is_some();
@@ -70,9 +72,9 @@ pub(super) async fn run(
                 }
             } => {
                 fold.set(None);
-                if !finish(&room, outcome) {
-                    fold_not_before = Instant::now() + FOLD_PAUSE;
-                }
+                let (outcome, took) = outcome;
+                let pause = if finish(&room, outcome) { took } else { FOLD_PAUSE };
+                fold_not_before = Instant::now() + pause;
             }
         }
     }

@@ -34,7 +34,6 @@ pub struct SessionHandle {
     closed: Mutex<Option<Reason>>,
     pub(super) access: Mutex<Option<Access>>,
     pub(super) lanes: Mutex<HashMap<Channel, Weak<Lane>>>,
-    transport: Transport,
     _open: OpenSession,
 }
 
@@ -45,7 +44,7 @@ impl Drop for SessionHandle {
         let closed = self.closed.get_mut().take();
         let code = closed.map_or("lost", |(code, _)| code.name());
         self.core.metrics.session_closed(code);
-        tracing::info!(session = self.id, code, "a session ended");
+        tracing::info!(id = self.id, code, "a session ended");
     }
 }
 
@@ -78,7 +77,6 @@ impl SessionHandle {
             closed: Mutex::default(),
             access: Mutex::default(),
             lanes: Mutex::default(),
-            transport,
             _open: core.metrics.session(transport),
             core,
         })
@@ -99,6 +97,12 @@ impl SessionHandle {
         self.control.lock().close(code, reason);
         self.act();
         self.wake.notify_one();
+    }
+
+    /// The client's transport ended with this code, perhaps before its `Close` frame was read.
+    pub fn ended_by_client(&self, code: u32) {
+        let code = u16::try_from(code).map_or(Code::None, Code::from);
+        self.closed.lock().get_or_insert((code, String::new()));
     }
 
     /// Tells the client that the relay is about to leave.
@@ -161,7 +165,7 @@ impl SessionHandle {
             match event {
                 Some(Event::Authenticate { token, agent, refresh }) => self.authenticate(&token, &agent, refresh),
                 Some(Event::Closed { code, reason }) => {
-                    tracing::debug!(session = self.id, %code, reason, "the session is over");
+                    tracing::debug!(%code, reason, "the session is over");
                     self.closed.lock().get_or_insert((code, reason));
                 }
                 Some(_) => {}
@@ -179,7 +183,7 @@ impl SessionHandle {
                     TokenError::Expired => Code::TokenExpired,
                     TokenError::Invalid(_) => Code::Unauthorized,
                 };
-                tracing::info!(session = self.id, %error, "a token is refused");
+                tracing::info!(%error, "a token is refused");
                 self.control.lock().close(code, &error.to_string());
                 return;
             }
@@ -198,13 +202,7 @@ impl SessionHandle {
             self.control.lock().token_accepted(clock, expires_in);
             self.review_roles();
         } else {
-            tracing::info!(
-                session = self.id,
-                transport = self.transport.as_str(),
-                subject = &*access.subject,
-                agent,
-                "a session begins"
-            );
+            tracing::info!(subject = &*access.subject, agent, "a session begins");
             let welcome = Welcome {
                 session: self.id,
                 node: self.core.node.clone(),

@@ -10,7 +10,7 @@ use inkwire_protocol::{Channel, Code, Frame, Role, frame};
 
 use super::SessionHandle;
 use crate::drain::Phase;
-use crate::rooms::{OpenRoom, Ready};
+use crate::rooms::{OpenRoom, Ready, Waiting};
 use crate::token::Access;
 
 /// The most frames that may extend the vectors of an `Open`: 64 × 64 KiB are more than 200,000 actors.
@@ -46,7 +46,7 @@ impl Drop for Lane {
         drop(lanes);
         self.room.leave(self.member);
         self.session.core.metrics.members.decrement(1.0);
-        tracing::debug!(session = self.session.id, document = %self.room.key, "a document is closed");
+        tracing::debug!(document = %self.room.key, "a document is closed");
     }
 }
 
@@ -122,7 +122,7 @@ impl Lane {
             ready,
         )?;
         drop(access);
-        tracing::debug!(session = session.id, document, role = role.as_str(), "a document is opened");
+        tracing::debug!(document, role = role.as_str(), "a document is opened");
         Ok(OpenLane { lane, _counted: counted })
     }
 
@@ -155,16 +155,16 @@ impl Lane {
         self.room.receive_datagram(self.member, frame);
     }
 
-    /// What waits for the client, up to about `max_bytes`; 0 when nothing does, and then `ready` is told when something does.
-    pub fn transmit(&self, max_bytes: usize, out: &mut Vec<Bytes>) -> usize {
+    /// What waits for the client, up to about `max_bytes`; where nothing does, `ready` is told when something does.
+    pub fn transmit(&self, max_bytes: usize, out: &mut Vec<Bytes>) -> Waiting {
         let before = out.len();
-        let bytes = self.room.transmit(self.member, max_bytes, out);
-        if bytes > 0 {
+        let waiting = self.room.transmit(self.member, max_bytes, out);
+        if let Waiting::Bytes(bytes) = waiting {
             let metrics = &self.session.core.metrics;
             metrics.frames_sent.increment((out.len() - before) as u64);
             metrics.bytes_sent.increment(bytes as u64);
         }
-        bytes
+        waiting
     }
 
     /// The next frame of presence for the client.

@@ -32,7 +32,7 @@ use super::{LAST_WORDS, SessionHandle, WRITE_BYTES, sleep_until};
 use crate::core::Core;
 use crate::drain::Phase;
 use crate::metrics::Transport;
-use crate::rooms::Ready;
+use crate::rooms::{Ready, Waiting};
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
@@ -373,16 +373,19 @@ impl Connection {
                 self.close_lane(channel, code, &reason);
                 continue;
             }
-            let bytes = lane.transmit(WRITE_BYTES.min(left), &mut frames);
-            if bytes > 0 {
-                self.turn.push_back(channel);
-            } else if let Some(presence) = lane.datagram() {
-                frames.push(presence);
-                // There may be more; it has its turn after the others.
-                self.turn.push_back(channel);
-            } else {
-                continue;
+            match lane.transmit(WRITE_BYTES.min(left), &mut frames) {
+                Waiting::Bytes(_) => {}
+                Waiting::Nothing => match lane.datagram() {
+                    Some(presence) => frames.push(presence),
+                    None => continue,
+                },
+                Waiting::Over => {
+                    self.lanes.remove(&channel);
+                    continue;
+                }
             }
+            // There may be more; it has its turn after the others.
+            self.turn.push_back(channel);
             let message = encode_message(channel, &frames);
             frames.clear();
             left = left.saturating_sub(message.len());

@@ -1,7 +1,6 @@
 //! Sessions over WebTransport: the control lane is the client's first bidirectional stream, each document has one of its own,
 //! and presence goes in datagrams.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,7 +10,7 @@ use inkwire_protocol::{Code, Frame, frame};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
-use web_transport_quinn::{RecvStream, Request, SendStream, Session};
+use web_transport_quinn::{RecvStream, Request, SendStream, Session, SessionError, WebTransportError};
 
 use super::lane::{Flow, Lane, OpenLane, Opening};
 use super::{LAST_WORDS, SessionHandle, WRITE_BYTES, sleep_until};
@@ -19,6 +18,7 @@ use crate::core::Core;
 use crate::drain::Phase;
 use crate::http::SESSION_PATH;
 use crate::metrics::Transport;
+use crate::rooms::Waiting;
 
 /// Chunks taken from a stream at once. A chunk is what one packet brought, so this is about the largest frame.
 const READ_CHUNKS: usize = 48;
@@ -39,14 +39,19 @@ pub async fn serve(core: Arc<Core>, request: Request) {
     let Ok(session) = request.ok().await else { return };
     let handle = SessionHandle::new(core, Transport::WebTransport, origin_refused);
     let span = tracing::info_span!("session", id = handle.id, transport = "webtransport", %peer);
-    run(session, handle, peer).instrument(span).await;
+    run(session, handle).instrument(span).await;
 }
 
-async fn run(session: Session, handle: Arc<SessionHandle>, _peer: SocketAddr) {
+async fn run(session: Session, handle: Arc<SessionHandle>) {
     let (code, reason) = match control(&session, &handle).await {
         Some(reason) => reason,
         // The connection is gone: there is nobody to tell.
-        None => return,
+        None => {
+            if let Some(SessionError::WebTransportError(WebTransportError::Closed(code, _))) = session.close_reason() {
+                handle.ended_by_client(code);
+            }
+            return;
+        }
     };
     session.close(u32::from(code.number()), reason.as_bytes());
     // `close` sends in the background; the connection, and with it this task's resources, end once it has.
@@ -200,14 +205,18 @@ async fn serve_document(
     loop {
         lane.check_revoked()?;
         if outgoing.is_empty() {
-            if lane.transmit(WRITE_BYTES, &mut encoded) > 0 {
-                outgoing.push(encode_stream(&encoded));
-                encoded.clear();
-                handle.said();
-            } else if let Some(frame) = send_datagrams(session, handle, lane) {
-                outgoing.push(encode_stream(&[frame]));
-            } else if phases.current() == Phase::Closing {
-                return Ok(());
+            match lane.transmit(WRITE_BYTES, &mut encoded) {
+                Waiting::Bytes(_) => {
+                    outgoing.push(encode_stream(&encoded));
+                    encoded.clear();
+                    handle.said();
+                }
+                Waiting::Over => return Ok(()),
+                Waiting::Nothing => match send_datagrams(session, handle, lane) {
+                    Some(frame) => outgoing.push(encode_stream(&[frame])),
+                    None if phases.current() == Phase::Closing => return Ok(()),
+                    None => {}
+                },
             }
         }
         // Reading slower is all that a rate limit ever does.

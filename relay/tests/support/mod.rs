@@ -1,5 +1,5 @@
 //! A relay in this process and peers that speak its frames themselves, over both transports.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part of it, and a test may panic")]
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
