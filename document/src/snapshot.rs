@@ -3,6 +3,9 @@
 mod checksum;
 mod decode;
 pub(crate) mod encode;
+mod huffman;
+mod latest;
+mod pack;
 mod predict;
 pub(crate) mod state;
 

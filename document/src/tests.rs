@@ -2,4 +2,4 @@
 
 mod histories;
 mod model;
-mod random;
+pub(crate) mod random;

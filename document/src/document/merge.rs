@@ -126,17 +126,17 @@ impl Document {
         }
         // Per actor, what is lacked, by counters.
         let mut queues: BTreeMap<u32, Vec<Part>> = BTreeMap::new();
-        let mut at = 0;
+        let (mut at, is_ascii) = (0, text.text.is_ascii());
         for (span, head) in text.parts() {
             let visible = span.visible() as usize;
             let skip = (held[span.id.actor as usize] + 1).saturating_sub(span.id.counter).min(span.len());
-            let skipped = char_end(&text.text[at..], if visible == 0 { 0 } else { skip as usize });
+            let skipped = char_end(&text.text[at..], is_ascii, if visible == 0 { 0 } else { skip as usize });
             if skip < span.len() {
                 let left = if skip == 0 { head.left } else { span.id.plus(skip - 1) };
                 let part = span.part(skip, span.len());
                 queues.entry(span.id.actor).or_default().push((part, Head { left, ..head }, at + skipped));
             }
-            at += char_end(&text.text[at..], visible);
+            at += char_end(&text.text[at..], is_ascii, visible);
         }
         queues.values_mut().for_each(|queue| queue.sort_unstable_by_key(|part| part.0.id.counter));
         let mut sorter = Sorter { queues, next: BTreeMap::new(), order: Vec::new() };
@@ -150,7 +150,9 @@ impl Document {
 
     fn merge_text(&mut self, text: &mut TextState, order: Option<Vec<Part>>, table: &[u32], moved: impl Fn(Id) -> Id) {
         let Some(order) = order else {
-            text.renumber(&moved);
+            if table.iter().enumerate().any(|(old, &new)| old != new as usize) {
+                text.renumber(&moved);
+            }
             let mut jumps = vec![Vec::new(); self.actors.len()];
             for (list, &index) in std::mem::take(&mut text.jumps).into_iter().zip(table) {
                 jumps[index as usize] = list;
@@ -177,10 +179,11 @@ impl Document {
             (*id, deletion.dot) = (moved(*id), moved(deletion.dot));
         }
         let content = std::mem::take(&mut text.text);
+        let is_ascii = content.is_ascii();
         self.with_text(&text.name, |state, actors| {
             for (span, head, at) in order {
                 let text = &content[at..];
-                let text = &text[..char_end(text, span.visible() as usize)];
+                let text = &text[..char_end(text, is_ascii, span.visible() as usize)];
                 let deletion = Deletion { dot: moved(span.deletion().dot), ..span.deletion() };
                 let span = Span::new(moved(span.id), span.len(), deletion);
                 state.integrate(actors, span, text, moved(head.left), moved(head.right));

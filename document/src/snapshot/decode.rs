@@ -1,7 +1,10 @@
 //! From bytes to a state. Nothing is believed: a snapshot with a right checksum may still be anything.
 
+use std::borrow::Cow;
+
 use super::SnapshotError;
 use super::encode::Near;
+use super::pack::unpack;
 use super::predict::predict;
 use super::state::{ActorRange, MapState, State, TextState};
 use crate::batch::encode::read_number;
@@ -43,6 +46,15 @@ impl<'a> Input<'a> {
         let (bytes, rest) = self.0.split_at(length);
         self.0 = rest;
         Ok(bytes)
+    }
+
+    /// A part that may be packed.
+    fn part(&mut self) -> Result<Cow<'a, [u8]>, SnapshotError> {
+        let head = self.number()?;
+        let length = usize::try_from(head >> 1).map_err(|_| RANGE)?;
+        let (bytes, rest) = self.0.split_at_checked(length).ok_or(CUT_OFF)?;
+        self.0 = rest;
+        if head & 1 == 0 { Ok(Cow::Borrowed(bytes)) } else { unpack(bytes).map(Cow::Owned) }
     }
 
     fn str(&mut self) -> Result<&'a str, SnapshotError> {
@@ -154,10 +166,15 @@ fn decode_map(input: &mut Input<'_>, actors: &[ActorRange]) -> Result<MapState, 
 
 fn decode_text(input: &mut Input<'_>, actors: &[ActorRange]) -> Result<TextState, SnapshotError> {
     let mut text = TextState { name: input.str()?.into(), ..TextState::default() };
-    text.jumps = decode_jumps(Input(input.bytes()?), actors.len())?;
-    let count = input.count()?;
-    let mut columns = [Input(input.bytes()?), Input(input.bytes()?), Input(input.bytes()?)];
-    text.spans.reserve_exact(count.min(columns[0].0.len()));
+    text.jumps = decode_jumps(Input(&input.part()?), actors.len())?;
+    let count = usize::try_from(input.number()?).map_err(|_| RANGE)?;
+    let columns = [input.part()?, input.part()?, input.part()?];
+    // Each has a byte there at least.
+    if count > columns[0].len() {
+        return Err(CUT_OFF);
+    }
+    let mut columns = [Input(&columns[0]), Input(&columns[1]), Input(&columns[2])];
+    text.spans.reserve_exact(count);
     let mut near = Near::new(actors.len());
     let mut visible = 0;
     for _ in 0..count {
@@ -175,10 +192,11 @@ fn decode_text(input: &mut Input<'_>, actors: &[ActorRange]) -> Result<TextState
         near.pass(id, length);
         text.spans.push(Span::new(id, length, deletion));
     }
-    disjoint(&text.spans)?;
+    text.order = text.by_id().ok_or(SnapshotError::Malformed("a character is there twice"))?;
     text.heads = predict(&text);
-    decode_exceptions(&mut text, Input(input.bytes()?), actors)?;
-    let mut others = Input(input.bytes()?);
+    decode_exceptions(&mut text, Input(&input.part()?), actors)?;
+    let others = input.part()?;
+    let mut others = Input(&others);
     for _ in 0..others.count()? {
         let id = Id { actor: others.small()?, counter: others.small()? };
         let length = others.small()?.checked_add(1).filter(|&length| length <= Span::MAX_LENGTH).ok_or(RANGE)?;
@@ -186,7 +204,8 @@ fn decode_text(input: &mut Input<'_>, actors: &[ActorRange]) -> Result<TextState
         let deletion = decode_deletion(&mut others, actors, id, length)?;
         text.deletions.push((id, length, deletion));
     }
-    text.text = input.str()?.to_owned();
+    text.text =
+        String::from_utf8(input.part()?.into_owned()).map_err(|_| SnapshotError::Malformed("a text is not UTF-8"))?;
     if text.text.chars().count() != visible {
         return Err(SnapshotError::Malformed("a text is not as long as its spans say"));
     }
@@ -235,15 +254,6 @@ fn decode_deletion(
     known(actors, Id { actor, counter: low.max(1) }, 1)?;
     known(actors, Id { actor, counter: high }, 1)?;
     if low == 0 { Err(RANGE) } else { Ok(Deletion { dot: Id { actor, counter: first }, step }) }
-}
-
-/// Whether no character is there twice.
-fn disjoint(spans: &[Span]) -> Result<(), SnapshotError> {
-    let mut ids: Vec<(u64, u32)> =
-        spans.iter().map(|span| (u64::from(span.id.actor) << 32 | u64::from(span.id.counter), span.len())).collect();
-    ids.sort_unstable();
-    let is_disjoint = ids.windows(2).all(|pair| pair[0].0 + u64::from(pair[0].1) <= pair[1].0);
-    if is_disjoint { Ok(()) } else { Err(SnapshotError::Malformed("a character is there twice")) }
 }
 
 fn decode_exceptions(text: &mut TextState, mut input: Input<'_>, actors: &[ActorRange]) -> Result<(), SnapshotError> {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::checksum::xxh64;
+use super::pack::pack;
 use super::predict::predict;
 use super::state::{State, TextState};
 use super::{FORMAT, HEADER, MAGIC};
@@ -22,6 +23,20 @@ fn number(value: impl Into<u64>, out: &mut Vec<u8>) {
 fn bytes(value: &[u8], out: &mut Vec<u8>) {
     number(value.len() as u64, out);
     out.extend_from_slice(value);
+}
+
+/// A part that may be packed: its length twice, and one more if it is packed.
+fn part(value: &[u8], out: &mut Vec<u8>) {
+    match pack(value) {
+        Some(packed) => {
+            number((packed.len() as u64) << 1 | 1, out);
+            out.extend_from_slice(&packed);
+        }
+        None => {
+            number((value.len() as u64) << 1, out);
+            out.extend_from_slice(value);
+        }
+    }
 }
 
 /// A dot or none, its counter relative to another.
@@ -97,7 +112,7 @@ fn encode_text(text: &TextState, actors: usize, out: &mut Vec<u8>) {
             before = (from, ahead);
         }
     }
-    bytes(&jumps, out);
+    part(&jumps, out);
     number(text.spans.len() as u64, out);
     let (mut lengths, mut counters, mut deleted) = (Vec::new(), Vec::new(), Vec::new());
     let mut near = Near::new(actors);
@@ -120,10 +135,10 @@ fn encode_text(text: &TextState, actors: usize, out: &mut Vec<u8>) {
         }
         near.pass(span.id, span.len());
     }
-    bytes(&lengths, out);
-    bytes(&counters, out);
-    bytes(&deleted, out);
-    bytes(&exceptions(text), out);
+    part(&lengths, out);
+    part(&counters, out);
+    part(&deleted, out);
+    part(&exceptions(text), out);
     let mut others = Vec::new();
     number(text.deletions.len() as u64, &mut others);
     for &(id, length, deletion) in &text.deletions {
@@ -137,8 +152,8 @@ fn encode_text(text: &TextState, actors: usize, out: &mut Vec<u8>) {
         };
         near.deletion(id, length, deletion.dot, step, &mut others);
     }
-    bytes(&others, out);
-    bytes(text.text.as_bytes(), out);
+    part(&others, out);
+    part(text.text.as_bytes(), out);
 }
 
 /// What the numbers of spans are relative to.

@@ -3,7 +3,7 @@
 use crate::ids::{Actor, VersionVector};
 use crate::kept::KeptOperation;
 use crate::map::Register;
-use crate::text::span::{Deletion, Id, Span};
+use crate::text::span::{Deletion, Id, Span, Step};
 
 /// An actor, with the counters that the reader holds and that it holds after.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
@@ -53,6 +53,8 @@ pub(crate) struct TextState {
     pub(crate) deletions: Vec<(Id, u32, Deletion)>,
     /// Per actor of the table, where its ranks go ahead of its counters; only in whole states.
     pub(crate) jumps: Vec<Vec<(u32, u64)>>,
+    /// The indices of the spans in order of their ids, once a decoder looked.
+    pub(crate) order: Vec<u32>,
 }
 
 impl TextState {
@@ -93,19 +95,79 @@ impl TextState {
         self.heads.push(head);
     }
 
-    /// The parts of a span with one right origin each.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = (Span, Head)> {
-        let mut turns = self.turns.iter().peekable();
-        self.spans.iter().zip(&self.heads).enumerate().flat_map(move |(index, (span, head))| {
-            let mut cuts = vec![(0, *head)];
-            while let Some(&&(_, offset, right)) = turns.peek().filter(|turn| turn.0 as usize == index) {
-                cuts.push((offset, Head { left: span.id.plus(offset - 1), right }));
-                turns.next();
+    /// The spans in parts with one right origin each.
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        Parts { text: self, index: 0, offset: 0, turn: 0 }
+    }
+
+    /// The indices of the spans in order of their ids; `None` when a character is there twice.
+    pub(crate) fn by_id(&self) -> Option<Vec<u32>> {
+        let keys: Vec<u64> =
+            self.spans.iter().map(|span| u64::from(span.id.actor) << 32 | u64::from(span.id.counter)).collect();
+        let order = sort(&keys);
+        let is_disjoint = order.windows(2).all(|pair| {
+            let (before, after) = (pair[0] as usize, pair[1] as usize);
+            keys[before] + u64::from(self.spans[before].len()) <= keys[after]
+        });
+        is_disjoint.then_some(order)
+    }
+}
+
+/// The order of keys, least first, by their bytes that differ at all: a table of spans is sorted in two or three passes.
+fn sort(keys: &[u64]) -> Vec<u32> {
+    let differing = keys.iter().fold(0, |bits, key| bits | key ^ keys[0]);
+    let mut order: Vec<u32> = (0..keys.len() as u32).collect();
+    let mut sorted = vec![0; keys.len()];
+    for shift in (0..64).step_by(8).filter(|shift| differing >> shift & 0xff != 0) {
+        let mut starts = [0u32; 256];
+        for key in keys {
+            starts[(key >> shift & 0xff) as usize] += 1;
+        }
+        let mut before = 0;
+        for start in &mut starts {
+            before += std::mem::replace(start, before);
+        }
+        for &index in &order {
+            let start = &mut starts[(keys[index as usize] >> shift & 0xff) as usize];
+            sorted[*start as usize] = index;
+            *start += 1;
+        }
+        std::mem::swap(&mut order, &mut sorted);
+    }
+    order
+}
+
+/// See [`TextState::parts`].
+pub(crate) struct Parts<'a> {
+    text: &'a TextState,
+    index: usize,
+    offset: u32,
+    turn: usize,
+}
+
+impl Iterator for Parts<'_> {
+    type Item = (Span, Head);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let whole = *self.text.spans.get(self.index)?;
+        let mut head = self.text.heads[self.index];
+        let from = self.offset;
+        if from > 0 {
+            // The turn that the last part ended at.
+            head = Head { left: whole.id.plus(from - 1), right: self.text.turns[self.turn - 1].2 };
+        }
+        match self.text.turns.get(self.turn).filter(|turn| turn.0 as usize == self.index) {
+            Some(&(_, offset, _)) => {
+                self.turn += 1;
+                self.offset = offset;
+                Some((whole.part(from, offset), head))
             }
-            let ends: Vec<u32> = cuts.iter().skip(1).map(|cut| cut.0).chain([span.len()]).collect();
-            let span = *span;
-            cuts.into_iter().zip(ends).map(move |((from, head), to)| (span.part(from, to), head))
-        })
+            None => {
+                self.index += 1;
+                self.offset = 0;
+                Some((if from == 0 { whole } else { whole.part(from, whole.len()) }, head))
+            }
+        }
     }
 }
 
@@ -130,7 +192,7 @@ impl State {
         }
         let mut state = State::default();
         for text in &self.texts {
-            let part = text.difference(&lacks);
+            let part = text.difference(&held);
             if !part.is_empty() {
                 part.ids(|id| uses[id.actor as usize] = true);
                 state.texts.push(part);
@@ -167,48 +229,45 @@ impl State {
 }
 
 impl TextState {
-    fn difference(&self, lacks: &impl Fn(Id) -> bool) -> TextState {
+    fn difference(&self, held: &[u32]) -> TextState {
         let mut part = TextState { name: self.name.clone(), ..TextState::default() };
-        let mut rest = &*self.text;
+        let (mut rest, is_ascii) = (&*self.text, self.text.is_ascii());
         for (span, head) in self.parts() {
             let visible = span.visible() as usize;
-            let end = if rest.len() == visible { visible } else { char_end(rest, visible) };
-            let (text, after) = rest.split_at(end);
+            let (text, after) = rest.split_at(char_end(rest, is_ascii, visible));
             rest = after;
-            // An actor's held counters end once, so within a span too.
-            let lacked = (0..span.len()).find(|&offset| lacks(span.id.plus(offset)));
-            let known = lacked.unwrap_or(span.len());
+            let known = (held[span.id.actor as usize] + 1).saturating_sub(span.id.counter).min(span.len());
             if known > 0 {
-                part.delete(span.part(0, known), lacks);
+                part.delete(span.part(0, known), held);
             }
             if known < span.len() {
                 let head = if known == 0 { head } else { Head { left: span.id.plus(known - 1), right: head.right } };
                 part.push(span.part(known, span.len()), head);
                 if visible > 0 {
-                    part.text.push_str(&text[char_end(text, known as usize)..]);
+                    part.text.push_str(&text[char_end(text, is_ascii, known as usize)..]);
                 }
             }
         }
         for &(id, length, deletion) in &self.deletions {
-            part.delete(Span::new(id, length, deletion), lacks);
+            part.delete(Span::new(id, length, deletion), held);
         }
         part
     }
 
     /// Adds what is lacked of the deletions of characters that are held.
-    fn delete(&mut self, span: Span, lacks: &impl Fn(Id) -> bool) {
-        let deletion = span.deletion();
-        if deletion.dot.is_none() {
+    fn delete(&mut self, span: Span, held: &[u32]) {
+        let Deletion { dot, step } = span.deletion();
+        if dot.is_none() {
             return;
         }
-        let mut from = 0;
-        while from < span.len() {
-            let is_lacked = lacks(deletion.at(from));
-            let to = (from..span.len()).find(|&offset| lacks(deletion.at(offset)) != is_lacked).unwrap_or(span.len());
-            if is_lacked {
-                self.push_deletion(span.part(from, to));
-            }
-            from = to;
+        let (held, length) = (held[dot.actor as usize], span.len());
+        let (from, to) = match step {
+            Step::Same => (0, if dot.counter > held { length } else { 0 }),
+            Step::Up => ((held + 1).saturating_sub(dot.counter).min(length), length),
+            Step::Down => (0, dot.counter.saturating_sub(held).min(length)),
+        };
+        if from < to {
+            self.push_deletion(span.part(from, to));
         }
     }
 
@@ -249,6 +308,6 @@ impl TextState {
 }
 
 /// The byte at which the character of that index begins, or the length.
-pub(crate) fn char_end(text: &str, index: usize) -> usize {
-    text.char_indices().nth(index).map_or(text.len(), |(at, _)| at)
+pub(crate) fn char_end(text: &str, is_ascii: bool, index: usize) -> usize {
+    if is_ascii { index.min(text.len()) } else { text.char_indices().nth(index).map_or(text.len(), |(at, _)| at) }
 }

@@ -46,46 +46,73 @@ impl Text {
     }
 
     /// From a whole state, whose actors have the document's indices.
-    pub(crate) fn from_state(state: &TextState) -> Self {
+    pub(crate) fn from_state(state: &mut TextState) -> Self {
         let mut text = Text::new();
         let actors = state.spans.iter().map(|span| span.id.actor as usize + 1).max().unwrap_or(0);
-        let mut runs: Vec<Vec<Run>> = Vec::new();
-        runs.resize_with(actors, Vec::new);
-        for (span, head) in state.parts() {
-            runs[span.id.actor as usize].push(Run { first: span.id.counter, left: head.left, right: head.right });
-        }
-        for (actor, mut runs) in runs.into_iter().enumerate() {
-            runs.sort_unstable_by_key(|run| run.first);
-            // What was split goes on as it did before.
-            runs.dedup_by(|run, before| {
-                run.left == Id { actor: actor as u32, counter: run.first - 1 } && run.right == before.right
-            });
-            runs.shrink_to_fit();
-            let jumps = state.jumps.get(actor).cloned().unwrap_or_default();
-            text.actors.push(ActorState { origins: Origins::from_parts(runs, jumps), ..ActorState::default() });
-        }
-        text.fill(&state.spans, &state.text);
+        text.actors.resize_with(actors, ActorState::default);
+        text.build_origins(state);
+        text.build_leaves(state);
         text
     }
 
+    fn build_origins(&mut self, state: &mut TextState) {
+        let mut at = 0;
+        while let Some(&first) = state.order.get(at) {
+            let actor = state.spans[first as usize].id.actor;
+            let spans = state.order[at..].iter().take_while(|&&index| state.spans[index as usize].id.actor == actor);
+            let mut runs: Vec<Run> = Vec::new();
+            for &index in spans {
+                at += 1;
+                let (span, head) = (state.spans[index as usize], state.heads[index as usize]);
+                // What was split goes on as it did before.
+                let before = Id { actor, counter: span.id.counter - 1 };
+                if runs.last().is_none_or(|run| head.left != before || head.right != run.right) {
+                    runs.push(Run { first: span.id.counter, left: head.left, right: head.right });
+                }
+                let turns = state.turns.partition_point(|turn| turn.0 < index);
+                for &(_, offset, right) in state.turns[turns..].iter().take_while(|turn| turn.0 == index) {
+                    let left = span.id.plus(offset - 1);
+                    runs.push(Run { first: left.counter + 1, left, right });
+                }
+            }
+            runs.shrink_to_fit();
+            let jumps = state.jumps.get_mut(actor as usize).map(std::mem::take).unwrap_or_default();
+            self.actors[actor as usize].origins = Origins::from_parts(runs, jumps);
+        }
+    }
+
     /// Builds leaves and what is above them.
-    fn fill(&mut self, spans: &[Span], text: &str) {
-        let mut rest = text;
+    fn build_leaves(&mut self, state: &TextState) {
+        let (mut rest, is_ascii) = (&*state.text, state.text.is_ascii());
         let mut leaf = Leaf::default();
         self.leaves.clear();
-        for &whole in spans {
+        // The leaf of each span's first part, and the further parts of those that were divided.
+        let (mut places, mut further) = (Vec::with_capacity(state.spans.len()), Vec::new());
+        for &whole in &state.spans {
             let mut span = whole;
-            while span.len() > 0 {
+            loop {
                 if leaf.spans.len() == SPANS || leaf.text.len() >= BYTES {
                     self.seal(&mut leaf);
                 }
-                let visible = span.visible() as usize;
-                let end = if visible == 0 { 0 } else { char_end(rest, visible.min(BYTES)) };
-                let taken = if visible == 0 { span.len() } else { span.len().min(BYTES as u32) };
-                leaf.text.push_str(&rest[..end]);
-                rest = &rest[end..];
-                leaf.scalars += if visible == 0 { 0 } else { taken };
-                leaf.spans.push(span.part(0, taken));
+                let is_visible = span.is_visible();
+                let taken = if is_visible { span.len().min(BYTES as u32) } else { span.len() };
+                let part = if taken == span.len() { span } else { span.part(0, taken) };
+                if is_visible {
+                    let (text, after) = rest.split_at(char_end(rest, is_ascii, taken as usize));
+                    leaf.text.push_str(text);
+                    leaf.scalars += taken;
+                    rest = after;
+                }
+                if leaf.spans.capacity() == 0 {
+                    leaf.spans.reserve_exact(SPANS);
+                }
+                leaf.spans.push(part);
+                let index = self.leaves.len() as u32;
+                if part.id == whole.id {
+                    places.push((taken, index, further.len()));
+                } else {
+                    further.push((part.id, taken, index));
+                }
                 if taken == span.len() {
                     break;
                 }
@@ -94,7 +121,18 @@ impl Text {
         }
         self.seal(&mut leaf);
         self.raise_nodes();
-        self.place_all();
+        for &index in &state.order {
+            let (id, whole) = (state.spans[index as usize].id, state.spans[index as usize].len());
+            let (length, leaf, parts) = places[index as usize];
+            self.actors[id.actor as usize].places.set(id.counter, length, leaf);
+            if length < whole {
+                let parts =
+                    further[parts..].iter().take_while(|(part, ..)| state.spans[index as usize].contains(*part));
+                for &(part, length, leaf) in parts {
+                    self.actors[part.actor as usize].places.set(part.counter, length, leaf);
+                }
+            }
+        }
     }
 
     fn seal(&mut self, leaf: &mut Leaf) {
@@ -143,17 +181,6 @@ impl Text {
                 return;
             }
             (level, is_bottom) = (above, false);
-        }
-    }
-
-    fn place_all(&mut self) {
-        let mut places: Vec<(Id, u32, u32)> = Vec::new();
-        for (index, leaf) in self.leaves.iter().enumerate() {
-            places.extend(leaf.spans.iter().map(|span| (span.id, span.len(), index as u32)));
-        }
-        places.sort_unstable_by_key(|place| place.0);
-        for (id, length, leaf) in places {
-            self.actor(id.actor).places.set(id.counter, length, leaf);
         }
     }
 

@@ -5,9 +5,9 @@
 
 use super::integrate::reserve;
 use super::span::{Deletion, Id, Span};
-use super::tree::byte_of;
 use super::{Place, Splice, Text};
 use crate::ids::Actor;
+use crate::snapshot::state::char_end;
 use crate::transaction::MAX_RANGES;
 
 impl Text {
@@ -82,7 +82,7 @@ impl Text {
         let index = leaf.visible_before(place.span, place.offset);
         let from = leaf.byte_of(index);
         let is_ascii = leaf.text.len() == leaf.scalars as usize;
-        let to = from + byte_of(&leaf.text[from..], is_ascii, length as usize);
+        let to = from + char_end(&leaf.text[from..], is_ascii, length as usize);
         let utf16 = if is_ascii { to - from } else { super::tree::utf16_len(&leaf.text[from..to]) };
         self.note(|text| Splice::Delete {
             scalar: text.before(place.leaf).0 + index,

@@ -19,9 +19,10 @@ use std::cmp::Ordering;
 
 use super::origins::Run;
 use super::span::{Deletion, Id, Span};
-use super::tree::{NOWHERE, byte_of, utf16_len};
+use super::tree::{NOWHERE, utf16_len};
 use super::{Place, Splice, Text};
 use crate::ids::Actor;
+use crate::snapshot::state::char_end;
 use crate::transaction::Insert;
 
 impl Text {
@@ -43,13 +44,12 @@ impl Text {
     /// Inserts characters after the actor's character of the counter before, as if typed on with it.
     pub(crate) fn integrate_next(&mut self, actors: &[Actor], id: Id, text: &str, scalars: u32) -> bool {
         let left = Id { actor: id.actor, counter: id.counter - 1 };
-        match self.find(left) {
-            Some(_) => {
-                let right = self.actors[id.actor as usize].origins.run(left.counter).right;
-                self.integrate(actors, Span::new(id, scalars, Deletion::NONE), text, left, right)
-            }
-            None => false,
-        }
+        let Some(place) = self.find(left) else { return false };
+        let right = self.run(left).right;
+        let gap = Place { offset: place.offset + 1, ..place };
+        let gap = if self.at(gap) == right { gap } else { self.search(actors, id, left, right, gap) };
+        self.insert_at(gap, Span::new(id, scalars, Deletion::NONE), text, left, right);
+        true
     }
 
     /// A local insert before the visible character of that index.
@@ -293,7 +293,7 @@ impl Text {
         place_span(&mut leaf.spans, gap, span, left_is_before);
         let visible = span.visible() as usize;
         if visible > 0 {
-            let byte = byte_of(&leaf.text, leaf.text.len() == leaf.scalars as usize, index);
+            let byte = char_end(&leaf.text, leaf.text.len() == leaf.scalars as usize, index);
             if leaf.text.capacity() - leaf.text.len() < text.len() {
                 leaf.text.reserve_exact(text.len() + 48);
             }

@@ -40,6 +40,12 @@ impl Places {
         if counter >= self.end {
             return None;
         }
+        // Mostly what was typed last.
+        if let Some(last) = self.chunks.last().and_then(|chunk| chunk.last())
+            && last.start <= counter
+        {
+            return Some(last.leaf);
+        }
         let (chunk, index) = self.position(counter)?;
         Some(self.chunks[chunk][index].leaf)
     }
@@ -70,12 +76,12 @@ impl Places {
             return;
         }
         // What follows stays where it was.
-        if after < self.end {
-            if let Some((chunk, index)) = self.position(after) {
-                let entry = self.chunks[chunk][index];
-                if entry.start != after {
-                    self.insert(chunk, index + 1, Entry { start: after, leaf: entry.leaf });
-                }
+        if after < self.end
+            && let Some((chunk, index)) = self.position(after)
+        {
+            let entry = self.chunks[chunk][index];
+            if entry.start != after {
+                self.insert(chunk, index + 1, Entry { start: after, leaf: entry.leaf });
             }
         }
         self.end = self.end.max(after);

@@ -1,7 +1,8 @@
 //! The visible text.
 
-use super::tree::{NOWHERE, byte_of};
+use super::tree::NOWHERE;
 use super::{Splice, Text};
+use crate::snapshot::state::char_end;
 
 impl Text {
     pub(crate) fn len_scalars(&self) -> usize {
@@ -64,9 +65,9 @@ impl Text {
         let (leaf, before) = self.descend(range.start);
         let (mut skip, mut left) = (range.start - before, end - range.start);
         for chunk in self.chunks_from(leaf) {
-            let from = byte_of(chunk, false, skip);
+            let from = char_end(chunk, false, skip);
             let rest = &chunk[from..];
-            let taken = &rest[..byte_of(rest, false, left)];
+            let taken = &rest[..char_end(rest, false, left)];
             slice.push_str(taken);
             left -= taken.chars().count();
             if left == 0 {

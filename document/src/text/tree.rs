@@ -2,6 +2,7 @@
 
 use super::Text;
 use super::span::Span;
+use crate::snapshot::state::char_end;
 
 /// Spans of one leaf, at most.
 const MAX_SPANS: usize = 64;
@@ -68,17 +69,9 @@ pub(super) fn utf16_len(text: &str) -> usize {
     text.bytes().map(|byte| usize::from((byte as i8) >= -0x40) + usize::from(byte >= 0xf0)).sum()
 }
 
-/// The byte at which the character of that index begins, or the length.
-pub(super) fn byte_of(text: &str, is_ascii: bool, index: usize) -> usize {
-    if is_ascii {
-        return index.min(text.len());
-    }
-    text.char_indices().nth(index).map_or(text.len(), |(at, _)| at)
-}
-
 impl Leaf {
     pub(super) fn byte_of(&self, index: usize) -> usize {
-        byte_of(&self.text, self.text.len() == self.scalars as usize, index)
+        char_end(&self.text, self.text.len() == self.scalars as usize, index)
     }
 
     /// Visible characters before a character.
