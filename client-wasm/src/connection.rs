@@ -59,6 +59,12 @@ impl Core {
         self.client.disconnected(moment(now));
     }
 
+    /// The token to connect with, if the one that the relay accepted last still serves. The application's next one may be
+    /// for another subject, who could not go on writing where this one was interrupted.
+    pub fn token(&self, now: f64) -> Option<String> {
+        self.client.token(moment(now)).map(str::to_owned)
+    }
+
     /// A fresh token.
     pub fn refresh_token(&mut self, now: f64, token: String) {
         self.client.refresh_token(moment(now), token);

@@ -7,7 +7,7 @@ import type { Connection } from "./status.js"
 import type { Dialer } from "./transport/race.js"
 import type { Transport, TransportChoice, TransportKind } from "./transport/types.js"
 
-/** A token, or what gives one now or later. Asked again before the old one ends and for each new connection. */
+/** A token, or what gives one now or later. Asked again before the old one ends; until then it also serves new connections. */
 export type TokenSource = string | (() => string | Promise<string>)
 
 /** Bytes that the core joins into one crossing at most. */
@@ -114,7 +114,7 @@ export class Session {
     const { base, choice, dialer } = this.#options
     let transport: Transport | undefined
     try {
-      const token = await this.#token()
+      const token = this.core.call(core => core.token(this.now())) ?? await this.#token()
       transport = await dialer.dial(base, choice, this.#life.signal)
       if (this.#error) return transport.close(0, "")
       this.#connected(transport, token)

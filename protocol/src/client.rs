@@ -38,7 +38,7 @@ use crate::random::Random;
 use crate::replica::Replica;
 use crate::wire::StreamDecoder;
 use reconnect::Backoff;
-use session::Connection;
+use session::{Connection, Tokens};
 
 /// Frames that may wait for the control lane.
 pub const MAX_CONTROL_FRAMES: usize = 16;
@@ -84,6 +84,7 @@ pub struct Client {
     random: Random,
     clock: Clock,
     connection: Connection,
+    token: Tokens,
     backoff: Backoff,
     documents: BTreeMap<DocumentId, OpenDocument>,
     next_document: u32,
@@ -133,6 +134,7 @@ impl Client {
             random: Random::new(seed),
             clock: Clock::default(),
             connection: Connection::Waiting,
+            token: Tokens::default(),
             backoff: Backoff::default(),
             documents: BTreeMap::new(),
             next_document: 1,

@@ -66,7 +66,8 @@ pub enum Event {
         /// Whether the client gives up: connecting again would change nothing.
         fatal: bool,
     },
-    /// Connect again after this pause, then call [`super::Client::connected`] or [`super::Client::connect_failed`].
+    /// Connect again after this pause, with [`super::Client::token`] or a fresh one, then call
+    /// [`super::Client::connected`] or [`super::Client::connect_failed`].
     Reconnect {
         /// How long to wait.
         after: Duration,

@@ -41,6 +41,13 @@ pub(super) struct Session {
     away: Option<Away>,
 }
 
+/// The token that was sent last, and the one that was accepted last with the time until which it is used again.
+#[derive(Debug, Default)]
+pub(super) struct Tokens {
+    said: String,
+    accepted: Option<(String, Duration)>,
+}
+
 /// What `GoAway` said.
 #[derive(Clone, Debug)]
 struct Away {
@@ -90,6 +97,7 @@ impl Client {
         if lanes == Lanes::Streams {
             self.lane_changes.push_back(Transmit::OpenLane(Channel::CONTROL));
         }
+        self.token.said = token.clone();
         let hello = frame::Hello { versions: vec![VERSION], token, agent: self.config.agent.clone() };
         self.send_control(hello.into());
     }
@@ -112,8 +120,17 @@ impl Client {
     pub fn refresh_token(&mut self, now: Now, token: String) {
         self.advance(now);
         if self.connection.session().is_some() {
+            self.token.said = token.clone();
             self.send_control(frame::Token { token }.into());
         }
+    }
+
+    /// The token that the relay accepted last, while it needs no refreshing: use it for the next connection before asking
+    /// the application for another. An application's tokens may each be for another subject, and only the one who began
+    /// to write as an actor may go on as it.
+    pub fn token(&self, now: Now) -> Option<&str> {
+        let (token, until) = self.token.accepted.as_ref()?;
+        (now.monotonic.max(self.now) < *until).then_some(token)
     }
 
     /// Ends the session for good. Edits that are not durable are lost with the client: see
@@ -163,7 +180,7 @@ impl Client {
             Frame::TokenAccepted(accepted) => self.on_token_accepted(accepted.expires_in_millis),
             Frame::GoAway(away) => self.on_go_away(away),
             Frame::Close(close) => {
-                let fatal = close.code.is_fatal();
+                let fatal = close.code.is_fatal() && !self.disown_token(close.code);
                 self.events.push_back(Event::Closed { code: close.code, reason: close.reason, fatal });
                 self.finish_connection(Code::None, "the relay closed the session", !fatal);
             }
@@ -201,7 +218,17 @@ impl Client {
             let life = Duration::from_millis(expires_in_millis.min(1 << 40));
             let ask = now + life - (life / 5).min(MAX_TOKEN_LEAD);
             session.token = Some((ask, now + life));
+            self.token.accepted = Some((self.token.said.clone(), ask));
         }
+    }
+
+    /// A token that the relay will not have (any more) is not used again. Returns whether it had been accepted before, so
+    /// that another may do.
+    fn disown_token(&mut self, code: Code) -> bool {
+        if !matches!(code, Code::Unauthorized | Code::TokenExpired) {
+            return false;
+        }
+        self.token.accepted.take().is_some_and(|(token, _)| token == self.token.said)
     }
 
     pub(super) fn check_token(&mut self) {

@@ -257,3 +257,27 @@ fn a_transport_that_takes_nothing_does_not_make_timers_spin() {
         }
     }
 }
+
+#[test]
+fn an_accepted_token_serves_the_next_connection() {
+    let mut peer = Peer::welcomed(Lanes::Messages);
+    assert_eq!(peer.client.token(peer.at()), None);
+    peer.say(Channel::CONTROL, TokenAccepted { expires_in_millis: 100_000 });
+    assert_eq!(peer.client.token(peer.at()), Some("token"));
+    peer.client.refresh_token(peer.at(), "fresh".into());
+    assert_eq!(peer.client.token(peer.at()), Some("token"), "the other is not accepted yet");
+    peer.say(Channel::CONTROL, TokenAccepted { expires_in_millis: 100_000 });
+    peer.client.disconnected(peer.at());
+    assert_eq!(peer.client.token(peer.at()), Some("fresh"));
+    assert_eq!(peer.client.token(Now::new(peer.now + 80 * SECOND)), None, "it is about to end");
+    // The relay came back with other keys: a fresh token may do.
+    peer.client.connected(peer.at(), "fresh".into(), Lanes::Messages);
+    peer.pump();
+    peer.events();
+    peer.say(Channel::CONTROL, Close { code: Code::Unauthorized, reason: String::new() });
+    assert_eq!(reconnects(&peer.events()).len(), 1);
+    assert_eq!(peer.client.token(peer.at()), None);
+    peer.client.connected(peer.at(), "another".into(), Lanes::Messages);
+    peer.say(Channel::CONTROL, Close { code: Code::Unauthorized, reason: String::new() });
+    assert!(peer.client.is_finished(), "one that was never accepted is refused for good");
+}
