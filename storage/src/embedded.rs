@@ -53,8 +53,12 @@ use crate::store::{Append, DocumentKey, Loaded, Store};
 /// The largest snapshot that is taken, in bytes.
 pub const MAX_SNAPSHOT_BYTES: usize = 1 << 30;
 
+/// How many snapshots may wait to be committed; who brings another waits for room.
+const MAX_SNAPSHOTS: usize = 8;
+
 /// How an [`EmbeddedStore`] uses the machine. Worst-case memory is about `cache_bytes + queue_bytes + 8 ×
-/// journal_bytes`: rows that are not settled are kept in memory too, those of three journals at most.
+/// journal_bytes`, and the snapshots that are being committed: rows that are not settled are kept in memory too, those of
+/// three journals at most.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Memory for pages of the tables, in bytes; 64 MiB.
@@ -97,7 +101,9 @@ struct Threads {
 struct Shared {
     queue: Queue,
     /// Room in the queue, one permit a byte.
-    room: Semaphore,
+    room: Arc<Semaphore>,
+    /// Room for snapshots that wait for the settler, one permit each.
+    snapshots: Arc<Semaphore>,
     pending: RwLock<Pending>,
     failure: Mutex<Option<StoreError>>,
     /// The next journal, when it was made ahead of its time.
@@ -204,7 +210,8 @@ impl EmbeddedStore {
         let queue_bytes = options.queue_bytes.clamp(1 << 20, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
         let shared = Arc::new(Shared {
             queue: Queue::default(),
-            room: Semaphore::new(queue_bytes),
+            room: Arc::new(Semaphore::new(queue_bytes)),
+            snapshots: Arc::new(Semaphore::new(MAX_SNAPSHOTS)),
             pending: RwLock::new(Pending::new(recovered.journal.number())),
             failure: Mutex::new(None),
             spare: Mutex::new(None),
@@ -295,9 +302,9 @@ impl Store for EmbeddedStore {
         let bytes: usize = rows.iter().map(Row::journal_len).sum();
         // More than the whole queue waits for all of it.
         let permits = u32::try_from(bytes.min(self.queue_bytes)).unwrap_or(u32::MAX);
-        let _room = self.shared.room.acquire_many(permits).await.map_err(|_| StoreError::Closed)?;
+        let room = self.shared.room.clone().acquire_many_owned(permits).await.map_err(|_| StoreError::Closed)?;
         let (done, result) = oneshot::channel();
-        self.shared.queue.push(Request { rows, bytes, done }).map_err(|_| StoreError::Closed)?;
+        self.shared.queue.push(Request { rows, bytes, done, _room: room }).map_err(|_| StoreError::Closed)?;
         result.await.unwrap_or(Err(StoreError::Closed))
     }
 
@@ -313,8 +320,9 @@ impl Store for EmbeddedStore {
             let (bytes, limit) = (snapshot.len(), MAX_SNAPSHOT_BYTES);
             return Err(StoreError::TooLarge { what: "a snapshot", bytes, limit });
         }
+        let room = self.shared.snapshots.clone().acquire_owned().await.map_err(|_| StoreError::Closed)?;
         let (done, result) = oneshot::channel();
-        let job = Snapshot { document: document.clone(), snapshot, version, actors, done };
+        let job = Snapshot { document: document.clone(), snapshot, version, actors, done, _room: room };
         self.settler.send(Job::Snapshot(Box::new(job))).map_err(|_| StoreError::Closed)?;
         result.await.unwrap_or(Err(StoreError::Closed))
     }

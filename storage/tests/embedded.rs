@@ -197,3 +197,37 @@ async fn what_is_too_large_is_refused_and_nothing_is_stored() {
         assert_eq!(summary(&store.load(&document(1)).await.unwrap()).1, []);
     }
 }
+
+#[tokio::test]
+async fn a_caller_that_goes_away_leaves_its_call_whole_and_the_queue_usable() {
+    let disk = SimulatedDisk::new();
+    let options = Options { queue_bytes: 1 << 20, ..Options::default() };
+    let store = Arc::new(EmbeddedStore::open_on(Arc::new(disk.clone()), &options).unwrap());
+    for round in 0..50 {
+        disk.hold_syncs();
+        let mut calls = Vec::new();
+        for call in 0..3 {
+            let (store, first) = (store.clone(), 1 + round * 10 + call * 3);
+            // Nearly half of the queue: the third of a round has to wait for room.
+            let mut large = record(1, first + 1, 1, 0);
+            large.batch.operations = vec![1; 400_000].into();
+            let rows = vec![append(1, 1, first, 1), Append { document: document(1), record: large }];
+            calls.push(tokio::spawn(async move { store.append(rows).await }));
+        }
+        tokio::task::yield_now().await;
+        disk.wait_for_held_sync();
+        for call in calls {
+            call.abort();
+        }
+        tokio::task::yield_now().await;
+        disk.release_syncs();
+        store.append(vec![append(2, 1, 1 + round, 1)]).await.unwrap();
+    }
+    let loaded = store.load(&document(1)).await.unwrap();
+    let firsts: Vec<u64> = loaded.records.iter().map(|record| record.batch.first).collect();
+    assert!(firsts.len() >= 50, "the calls that were being written are there");
+    for pair in firsts.chunks(2) {
+        assert_eq!(pair[1], pair[0] + 1, "a call is there as a whole or not at all");
+    }
+    assert_eq!(store.load(&document(2)).await.unwrap().records.len(), 50);
+}

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::row::Row;
 use crate::error::StoreError;
@@ -17,6 +17,8 @@ pub(super) struct Request {
     pub(super) bytes: usize,
     /// Told when the rows are durable, or why not.
     pub(super) done: oneshot::Sender<Result<(), StoreError>>,
+    /// The room that it takes, until it is done; also when its caller has gone.
+    pub(super) _room: OwnedSemaphorePermit,
 }
 
 /// What the writer is to do next.

@@ -5,7 +5,7 @@ use std::sync::mpsc::Receiver;
 
 use bytes::Bytes;
 use inkwire_document::{Actor, VersionVector};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Shared;
 use super::disk::Disk;
@@ -33,6 +33,8 @@ pub(super) struct Snapshot {
     pub(super) version: VersionVector,
     pub(super) actors: Vec<(Actor, Arc<str>)>,
     pub(super) done: oneshot::Sender<Result<(), StoreError>>,
+    /// The room that it takes, until it is done.
+    pub(super) _room: OwnedSemaphorePermit,
 }
 
 pub(super) struct Settler {
