@@ -436,6 +436,8 @@ impl Replica {
         self.durable = VersionVector::new();
         self.strikes = 0;
         let before = self.news.refused.take().map_or(0, |refusal| refusal.edits);
+        // What was synced is gone.
+        self.news.synced = false;
         self.news.refused = Some(Refusal { code, reason: reason.to_owned(), edits: before + edits });
         self.news.status = true;
         self.news.durable = true;

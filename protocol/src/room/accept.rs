@@ -20,7 +20,8 @@ pub(super) struct Waiting {
     batch: Batch,
     subject: Arc<str>,
     digest: Digest,
-    pub(super) origin: MemberId,
+    /// Who offered it; `None` for what a load left over.
+    pub(super) origin: Option<MemberId>,
     /// The counter of the actor that must be held first.
     needs: (Actor, u64),
 }
@@ -55,11 +56,17 @@ impl Room {
             let text = format!("counter {} of actor {actor} after {} in one stream", batch.first, next - 1);
             return Err((Code::CounterGap, text));
         }
+        let own = member.lease == Some(actor);
+        if own {
+            member.uploads.entry(actor).or_insert(Upload { next: 1, asked: None });
+        }
+        if let Some(upload) = member.uploads.get_mut(&actor) {
+            upload.next = batch.last().saturating_add(1);
+        }
         if !member.role.may_write() {
             return self.retire(id, &batch, (Code::ReadOnly, "a viewer may not write".into()));
         }
         let state = self.actors.get(actor);
-        let own = member.lease == Some(actor);
         if !own {
             // What is held already may be sent again under an older lease; anything else needs this one.
             let theirs =
@@ -75,8 +82,6 @@ impl Room {
             };
             return self.retire(id, &batch, reason);
         }
-        let upload = member.uploads.entry(actor).or_insert(Upload { next: 1, asked: None });
-        upload.next = batch.last().saturating_add(1);
         let digest = Digest::of(&batch.operations);
         let subject = member.subject.clone();
         match self.examine(Some(clock), &batch, &digest, &subject) {
@@ -119,9 +124,20 @@ impl Room {
             Err(error) => return self.refuse(id, &batch, (Code::BadReceipt, error.to_string())),
         };
         let needs = (batch.actor, 0);
-        self.place_offer(clock, Waiting { batch, subject, digest, origin: id, needs })?;
+        self.place_offer(clock, Waiting { batch, subject, digest, origin: Some(id), needs })?;
         self.retry_waiting(clock);
         Ok(())
+    }
+
+    /// Remembers a loaded record that refers to what is not there. It was never called durable; if what it refers to comes, it
+    /// is part of the document from then on, and not only from the next load.
+    pub(super) fn set_aside(&mut self, record: LogRecord, needs: (Actor, u64)) {
+        let LogRecord { batch, subject, digest, .. } = record;
+        let waiting = Waiting { batch, subject, digest, origin: None, needs };
+        if self.waiting_bytes + waiting.cost() <= self.config.waiting_bytes {
+            self.waiting_bytes += waiting.cost();
+            self.waiting.push_back(waiting);
+        }
     }
 
     fn place_offer(&mut self, clock: Clock, mut offer: Waiting) -> Result<(), Reason> {
@@ -134,14 +150,14 @@ impl Room {
                     return Err((Code::Overloaded, format!("{limit} bytes wait to be stored")));
                 }
                 let Waiting { batch, subject, digest, origin, .. } = offer;
-                self.accept(clock, Some(origin), batch, digest, subject, &checked);
+                self.accept(clock, origin, batch, digest, subject, &checked);
                 Ok(())
             }
             Err(Obstacle::Duplicate) => Ok(()),
             Err(Obstacle::Early(needs, reason)) => {
                 // It comes from one who held what it refers to: that is still on its way, perhaps from its own author.
                 if self.waiting_bytes + offer.cost() > self.config.waiting_bytes {
-                    return self.refuse(offer.origin, &offer.batch, reason);
+                    return offer.origin.map_or(Ok(()), |origin| self.refuse(origin, &offer.batch, reason));
                 }
                 let known = |other: &Waiting| other.batch == offer.batch && other.subject == offer.subject;
                 if !self.waiting.iter().any(known) {
@@ -151,7 +167,9 @@ impl Room {
                 }
                 Ok(())
             }
-            Err(Obstacle::Refused(reason)) => self.refuse(offer.origin, &offer.batch, reason),
+            Err(Obstacle::Refused(reason)) => {
+                offer.origin.map_or(Ok(()), |origin| self.refuse(origin, &offer.batch, reason))
+            }
         }
     }
 

@@ -32,6 +32,7 @@ impl Room {
                 let state = self.actors.entry(*dot.actor);
                 (state.held, state.durable) = (dot.counter, dot.counter);
             }
+            self.latest_time = snapshot.latest_time().unwrap_or_default();
             let base = Base::new(snapshot);
             self.front_version = base.version.clone();
             self.base = Some(base);
@@ -46,32 +47,38 @@ impl Room {
         let mut rest = batches;
         while !rest.is_empty() {
             let before = rest.len();
-            rest = rest.into_iter().filter_map(|record| self.load_record(record)).collect();
-            if rest.len() == before {
+            let mut early = Vec::new();
+            for record in rest {
+                early.extend(self.load_record(record));
+            }
+            if early.len() == before {
                 self.unusable_records += before;
+                early.into_iter().for_each(|(record, needs)| self.set_aside(record, needs));
                 break;
             }
+            rest = early.into_iter().map(|(record, _)| record).collect();
         }
     }
 
-    /// Takes a record from the log, or gives it back if something before it is missing.
-    fn load_record(&mut self, record: LogRecord) -> Option<LogRecord> {
+    /// Takes a record from the log, or gives it back with the counter that must be there first.
+    fn load_record(&mut self, record: LogRecord) -> Option<(LogRecord, (Actor, u64))> {
         let batch = &record.batch;
         let held = self.actors.held(batch.actor);
         if batch.last() <= held {
             return None;
         }
         if batch.first > held + 1 {
-            return Some(record);
+            let needs = (batch.actor, batch.first - 1);
+            return Some((record, needs));
         }
         let checked = batch.check(&self.config.limits);
         let Some(checked) = checked.ok().filter(|_| batch.first == held + 1) else {
             self.unusable_records += 1;
             return None;
         };
-        let missing = |(other, counter): &(Actor, u64)| *other != batch.actor && self.actors.held(*other) < *counter;
-        if checked.references.iter().any(missing) {
-            return Some(record);
+        let missing = |(other, counter): &&(Actor, u64)| *other != batch.actor && self.actors.held(*other) < *counter;
+        if let Some(needs) = checked.references.iter().find(missing) {
+            return Some((record, *needs));
         }
         let LogRecord { batch, subject, received_millis, digest } = record;
         let state = self.actors.entry(batch.actor);

@@ -151,7 +151,7 @@ impl Host {
     }
 
     /// A burst of edits, as a person makes them. Returns what was done, for the trace.
-    pub fn edit(&mut self, now: Duration, random: &mut Random) -> Result<String, String> {
+    pub fn edit(&mut self, now: Duration, random: &mut Random, roles_change: bool) -> Result<String, String> {
         let now = Now::new(now);
         let mut done = String::new();
         for _ in 0..=random.below(4) {
@@ -175,7 +175,7 @@ impl Host {
             });
             match result {
                 Ok(made) => self.edits += u64::from(made),
-                Err(EditRefused::ReadOnly) if self.role == Role::Viewer => {}
+                Err(EditRefused::ReadOnly) if self.role == Role::Viewer || roles_change => {}
                 Err(EditRefused::NotReady) => {}
                 Err(error) => return Err(format!("an edit failed: {error}")),
             }
@@ -206,7 +206,8 @@ fn load(role: Role, now: Duration, random: &mut Random) -> (Client, DocumentId) 
 /// What one edit inserts: no other has it, and nothing that is left of several after deletions is taken for one.
 fn token(name: &str, life: u32, edit: u64) -> String {
     let words = format!("{}.{life}.{edit}", name.trim_start_matches("user-"));
-    format!("[{words}.{:04x}]", Random::new(edit << 20 | u64::from(life) << 8 | words.len() as u64).next_u64() & 0xffff)
+    let seed = words.bytes().fold(0, |seed: u64, byte| seed.wrapping_mul(257).wrapping_add(byte.into()));
+    format!("[{words}.{:04x}]", Random::new(seed).next_u64() & 0xffff)
 }
 
 /// The tokens that are whole in a text.

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use inkwire_protocol::client::Lanes;
-use inkwire_protocol::limits::LIVENESS_TIMEOUT;
 use inkwire_protocol::random::Random;
 use inkwire_protocol::receipt::ReceiptKeys;
 use inkwire_protocol::room::{Join, MemberId, RecordNumber, Room, RoomConfig};
@@ -29,6 +28,8 @@ pub struct Relay {
     pub skew_millis: i64,
     /// Bytes a second that a lane takes.
     pub bandwidth: u64,
+    /// What an honest page should never have been told.
+    pub faults: Vec<String>,
     running: Option<Running>,
     next_session: u64,
     next_member: u64,
@@ -74,6 +75,7 @@ impl Relay {
             config,
             skew_millis: 0,
             bandwidth,
+            faults: Vec::new(),
             running: Some(Running::default()),
             next_session: 1,
             next_member: 1,
@@ -101,6 +103,31 @@ impl Relay {
 
     pub fn start(&mut self) {
         self.running = Some(Running::default());
+    }
+
+    /// The store refuses: the room ends for everybody, and is loaded again for who comes back.
+    pub fn fail_store(&mut self, now: Duration, random: &mut Random) {
+        let clock = self.clock(now);
+        let Some(room) = self.running.as_mut().and_then(|running| running.room.as_mut()) else { return };
+        room.store_failed(clock, "the disk is full");
+        self.store.crash(random);
+    }
+
+    /// The relay says that it is about to leave.
+    pub fn go_away(&mut self) {
+        let Some(running) = &mut self.running else { return };
+        for served in running.sessions.values_mut() {
+            served.session.go_away("a new version", Duration::from_millis(300), None);
+        }
+    }
+
+    /// Somebody may write who could not, or the other way round.
+    pub fn change_role(&mut self, random: &mut Random, role: Role) {
+        let Some(running) = &mut self.running else { return };
+        let members: Vec<_> = running.members.keys().copied().collect();
+        if let (Some(room), false) = (&mut running.room, members.is_empty()) {
+            room.set_role(members[random.below(members.len() as u64) as usize], role);
+        }
     }
 
     pub fn accept(&mut self, now: Duration, connection: Connection, lanes: Lanes) {
@@ -309,6 +336,9 @@ impl Relay {
         let Some(served) = running.sessions.get_mut(&connection) else { return };
         let Some(lane) = served.documents.get_mut(&channel) else { return };
         lane.closed = true;
+        if !matches!(code, Code::Overloaded | Code::StoreUnavailable) {
+            self.faults.push(format!("a lane was closed: {code}: {reason}"));
+        }
         if let Some(member) = lane.member.take() {
             running.members.remove(&member);
             running.wanting.remove(&member);
@@ -355,7 +385,7 @@ impl Relay {
         let Some(running) = &mut self.running else { return };
         if let Some(room) = &mut running.room {
             room.handle_timeout(clock);
-            if room.is_idle() && random.one_in(4) {
+            if room.is_idle() && random.one_in(4) || room.closing().is_some() && room.usage().members == 0 {
                 running.room = None;
             }
         }
@@ -387,6 +417,9 @@ impl Relay {
         }
         let Some(running) = &mut self.running else { return };
         let Some(room) = &mut running.room else { return };
+        if room.closing().is_some() {
+            return;
+        }
         let mut records = Vec::new();
         if let Some(last) = room.take_records(&mut records) {
             let first = RecordNumber(running.taken + 1);
@@ -425,6 +458,14 @@ impl Relay {
                 continue;
             }
             running.wanting.remove(&member);
+            if room.closing().is_some() {
+                // Its last frame was Close.
+                (lane.closed, lane.member) = (true, None);
+                running.members.remove(&member);
+                served.session.document_closed();
+                room.leave(clock, member);
+                continue;
+            }
             while let Some(frame) = room.poll_datagram(clock, member) {
                 let packet = match served.lanes {
                     Lanes::Streams => wire::encode_datagram(Channel(channel), &frame).map(Packet::Datagram),
@@ -433,11 +474,6 @@ impl Relay {
                 out.push((connection, packet.unwrap_or_else(|| pack(served.lanes, channel, &[frame]))));
             }
         }
-    }
-
-    /// How long after a cut the relay surely knows.
-    pub fn patience() -> Duration {
-        LIVENESS_TIMEOUT
     }
 }
 

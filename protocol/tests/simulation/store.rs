@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use inkwire_document::{Actor, Batch, Snapshot, VersionVector, fold};
+use inkwire_document::{Actor, Batch, Document, Snapshot, VersionVector, fold};
 use inkwire_protocol::random::Random;
 use inkwire_protocol::record::LogRecord;
 use inkwire_protocol::room::{FoldInput, Loaded, RecordNumber};
@@ -99,7 +99,7 @@ impl Store {
         self.snapshot.as_ref().map(|(bytes, _)| parse(bytes).version().clone()).unwrap_or_default()
     }
 
-    /// What a load would give: counters that nothing before is missing of.
+    /// The counters that are there, as far as nothing before them is missing.
     pub fn version(&self) -> VersionVector {
         let mut version = self.snapshot_version();
         let mut rows: Vec<&Batch> = self.rows.iter().map(|row| &row.batch).collect();
@@ -111,6 +111,19 @@ impl Store {
             }
         }
         version
+    }
+
+    /// What a load gives: without what refers to something that a crash took, of which nobody was told.
+    pub fn loaded(&self) -> Document {
+        let mut document = Document::new();
+        document.set_early_limit(usize::MAX);
+        if let Some((bytes, _)) = &self.snapshot {
+            document.merge(&parse(bytes)).expect("the snapshot is whole");
+        }
+        for row in &self.rows {
+            document.apply(&row.batch).expect("it was checked");
+        }
+        document
     }
 
     pub fn is_settled(&self) -> bool {

@@ -29,8 +29,10 @@ pub struct World {
     promised: VersionVector,
     /// What of it was looked up in the store.
     checked: VersionVector,
-    /// Times of maps may be refused: the relay's wall clock jumps.
+    /// The relay's wall clock jumps by up to a day when it starts anew: then times of maps may be refused.
     clocks_jump: bool,
+    /// Roles change: then edits may be refused.
+    roles_change: bool,
     trace: bool,
     pub events: u64,
 }
@@ -38,6 +40,7 @@ pub struct World {
 enum Timer {
     Act,
     RelayStarts,
+    RelayEnds,
     /// A page notices that its connection is gone.
     Notice(usize, Connection),
     /// A page comes back.
@@ -91,6 +94,7 @@ impl World {
             .collect();
         Self {
             clocks_jump: random.one_in(5),
+            roles_change: random.one_in(8),
             random,
             now: Duration::ZERO,
             network,
@@ -172,7 +176,7 @@ impl World {
             }
             self.pump_host(index)?;
         }
-        self.pump_relay();
+        self.pump_relay()?;
         self.check_always()
     }
 
@@ -216,7 +220,7 @@ impl World {
             }
         }
         match pumped {
-            Err(problem) if self.clocks_jump && problem.contains("clock_ahead") => {
+            Err(problem) if self.is_tolerated(&problem) => {
                 trace!(self, "{index}: {problem}");
                 self.pump_host(index)
             }
@@ -224,10 +228,17 @@ impl World {
         }
     }
 
-    fn pump_relay(&mut self) {
+    fn is_tolerated(&self, problem: &str) -> bool {
+        let refused = |code: &str| problem.contains("refused") && problem.contains(code);
+        self.clocks_jump && refused("clock_ahead")
+            || self.roles_change && (refused("read_only") || refused("foreign_actor"))
+    }
+
+    fn pump_relay(&mut self) -> Result<(), String> {
         let mut out = Vec::new();
         self.relay.pump(self.now, &mut self.random, &mut out);
         self.send_all(out);
+        self.relay.faults.pop().map_or(Ok(()), Err)
     }
 
     fn send_all(&mut self, out: Vec<(Connection, Packet)>) {
@@ -280,6 +291,8 @@ impl World {
                 }
                 self.relay.start();
             }
+            Timer::RelayEnds if self.relay.is_up() => self.crash_relay(),
+            Timer::RelayEnds => {}
             Timer::Notice(index, connection) => {
                 let host = &mut self.hosts[index];
                 if host.connection == Some(connection) {
@@ -301,7 +314,7 @@ impl World {
         }
         match self.random.below(100) {
             0..62 => {
-                let done = self.hosts[index].edit(self.now, &mut self.random);
+                let done = self.hosts[index].edit(self.now, &mut self.random, self.roles_change);
                 let done = done.map_err(|problem| format!("page {index}: {problem}"))?;
                 trace!(self, "{index} edits{done}");
             }
@@ -313,11 +326,26 @@ impl World {
                 self.cut(index, false);
                 self.hosts[index].reload(self.now, &mut self.random);
             }
-            88..93 if self.relay.is_up() => self.crash_relay(),
-            93..97 => {
+            88..91 if self.relay.is_up() => self.crash_relay(),
+            91..94 => {
                 let until = self.now + Duration::from_millis(self.random.below(9_000));
                 trace!(self, "a lane takes nothing until {until:?}");
                 self.relay.stall(&mut self.random, until);
+            }
+            94 => {
+                trace!(self, "the store fails");
+                self.relay.fail_store(self.now, &mut self.random);
+            }
+            95 => {
+                trace!(self, "the relay is about to leave");
+                self.relay.go_away();
+                let pause = Duration::from_millis(self.random.below(4_000));
+                self.after(pause, Timer::RelayEnds);
+            }
+            96 if self.roles_change => {
+                let role = if self.random.one_in(2) { Role::Viewer } else { Role::Editor };
+                trace!(self, "somebody becomes {}", role.as_str());
+                self.relay.change_role(&mut self.random, role);
             }
             97 => self.network.weather = Weather::draw(&mut self.random),
             98 if index > 1 => {
@@ -378,7 +406,7 @@ impl World {
     }
 
     fn at_rest(&self) -> bool {
-        let store = self.relay.store.version();
+        let store = self.relay.store.loaded().version().clone();
         self.relay.store.is_settled()
             && self.present().all(|(_, host)| {
                 let replica = host.replica();
@@ -392,7 +420,7 @@ impl World {
     fn unrest(&self) -> String {
         let describe = |(index, host): (usize, &Host)| {
             let replica = host.replica();
-            let (version, store) = (replica.document().version(), self.relay.store.version());
+            let (version, store) = (replica.document().version(), self.relay.store.loaded().version().clone());
             let missing: Vec<_> = store.dots.iter().filter(|(actor, counter)| version.get(actor) < **counter).collect();
             let more: Vec<_> = version.dots.iter().filter(|(actor, counter)| store.get(actor) < **counter).collect();
             format!(
@@ -449,14 +477,7 @@ impl World {
     }
 
     fn check_end(&mut self) -> Result<(), String> {
-        let mut loaded = Document::new();
-        let log = self.relay.store.load();
-        if let Some(snapshot) = &log.snapshot {
-            loaded.merge(snapshot).map_err(|error| format!("the stored snapshot: {error}"))?;
-        }
-        for record in &log.batches {
-            loaded.apply(&record.batch).map_err(|error| format!("the stored log: {error}"))?;
-        }
+        let loaded = self.relay.store.loaded();
         let shown = |document: &Document| {
             let entries =
                 document.map_entries(MAP).map(|(key, value)| (key.to_owned(), value.clone())).collect::<Vec<_>>();
@@ -482,6 +503,9 @@ impl World {
                 }
             }
             let status = replica.status();
+            if !self.clocks_jump && !self.roles_change && status.refused > 0 {
+                return Err(format!("page {index}: {} edits were refused for nothing", status.refused));
+            }
             if status.durable + status.refused != host.edits || status.local + status.sent != 0 {
                 return Err(format!("page {index} made {} edits, its status says {status:?}", host.edits));
             }
@@ -489,7 +513,7 @@ impl World {
         let mut tokens: Vec<_> = tokens(&expected.0).collect();
         tokens.sort_unstable();
         if let Some(pair) = tokens.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(format!("{} is there twice", pair[0]));
+            return Err(format!("{} is there twice in {}", pair[0], expected.0));
         }
         Ok(())
     }

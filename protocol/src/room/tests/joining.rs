@@ -79,9 +79,9 @@ fn joiners_share_one_encoding_of_the_snapshot() {
 #[test]
 fn a_fold_does_not_start_a_transfer_anew() {
     let mut hall = Hall::editors(&[1]);
-    let noise: String = (0..100_000u32)
-        .map(|number| char::from(b'a' + (number.wrapping_mul(2_654_435_761) >> 27) as u8 % 26))
-        .collect();
+    // Nothing that a snapshot could make smaller than a chunk.
+    let mut random = Random::new(1);
+    let noise: String = (0..60_000).filter_map(|_| char::from_u32(0x4e00 + random.below(0x4000) as u32)).collect();
     hall.write(1, &noise);
     hall.store();
     assert!(hall.fold());
@@ -188,4 +188,22 @@ fn what_does_not_fit_the_room_is_turned_away() {
     ahead.durable.dots.insert(inkwire_document::Actor(5), 1);
     assert_eq!(hall.try_join(2, Role::Viewer, ahead).map_err(|(code, _)| code), Err(Code::StoreRolledBack));
     assert_eq!(hall.room.usage().members, 1);
+}
+
+#[test]
+fn the_latest_time_survives_a_fold_and_a_load() {
+    let mut hall = Hall::editors(&[1]);
+    hall.clock.unix_millis += 86_400_000;
+    let edit = map_batch(&mut hall, 1, START_MILLIS + 86_400_000);
+    hall.send(1, &edit);
+    hall.store();
+    let input = hall.room.fold_now().expect("there is something");
+    let snapshot = Snapshot::parse(fold(None, &input.batches).expect("it folds")).expect("a snapshot");
+    let loaded = Loaded { snapshot: Some(snapshot), actors: input.actors, batches: Vec::new() };
+    // A relay whose clock is a day behind.
+    let mut again = Hall::load(RoomConfig::default(), loaded);
+    again.join(2, Role::Editor);
+    let edit = map_batch(&mut again, 2, START_MILLIS + 86_400_001);
+    again.send(2, &edit);
+    assert_eq!(refusal(&again.read(2)), None);
 }
