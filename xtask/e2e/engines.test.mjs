@@ -28,7 +28,9 @@ for (const { engine, transport, expect, seed } of ENGINES) {
     await assertDurable(theirs)
     await assertShow([ours], await theirs.run(page.text))
 
+    const arriving = theirs.run(page.nextChange)
     const typing = ours.run(page.type, third)
+    await arriving
     await relay.kill()
     await relay.restart()
     await typing

@@ -6,17 +6,24 @@ import * as page from "./lib/page.mjs"
 import { scene } from "./lib/scene.mjs"
 import { parts, trace } from "./lib/trace.mjs"
 
+/** Kills the relay when what is typed has begun to arrive, and brings it back. */
+async function killAmid(relay, arriving) {
+  await arriving
+  await relay.kill()
+  await relay.restart()
+}
+
 scene("killed in mid-typing", {}, async ({ relay, start }) => {
   const document = freshName("killed-typing")
-  const { start: before, edits, text } = trace({ name: "seph-blog1", seed: 2, edits: 6_000 })
+  const { start: before, edits, text } = trace({ name: "seph-blog1", seed: 2, edits: 15_000 })
   const chromium = await start("chromium")
   const a = await join(chromium, relay, { document, transport: "webtransport" })
   const b = await join(chromium, relay, { document, transport: "websocket" })
   if (before) await a.run(page.type, [[0, 0, before]])
   for (const part of parts(edits, 3)) {
+    const arriving = b.run(page.nextChange)
     const typing = a.run(page.type, part)
-    await relay.kill()
-    await relay.restart()
+    await killAmid(relay, arriving)
     await typing
   }
   await assertDurable(a)
@@ -28,12 +35,12 @@ scene("killed while both type", {}, async ({ relay, start }) => {
   const chromium = await start("chromium")
   const a = await join(chromium, relay, { document, transport: "webtransport" })
   const b = await join(chromium, relay, { document, transport: "websocket" })
+  const arriving = Promise.all([a, b].map(tab => tab.run(page.nextChange)))
   const typing = Promise.all([
-    a.run(page.typeAnywhere, { seed: 5, count: 1_500, alphabet: "abcdefghijklm" }),
-    b.run(page.typeAnywhere, { seed: 6, count: 1_500, alphabet: "nopqrstuvwxyz" }),
+    a.run(page.typeAnywhere, { seed: 5, count: 3_000, alphabet: "abcdefghijklm" }),
+    b.run(page.typeAnywhere, { seed: 6, count: 3_000, alphabet: "nopqrstuvwxyz" }),
   ])
-  await relay.kill()
-  await relay.restart()
+  await killAmid(relay, arriving)
   const expected = sorted((await typing).join(""))
   await assertDurable(a, b)
   for (const tab of [a, b]) {

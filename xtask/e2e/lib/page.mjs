@@ -4,10 +4,12 @@
 // No page here has a module of its own: it is any small page of the relay's origin.
 
 /** Connects, opens the document, and says over which transport and after how many milliseconds. */
-export async function open({ document, transport, role = "editor", subject }) {
+export async function open({ document, transport, role = "editor" }) {
   const { connect, ReadOnly, OutboxFull } = await import(`${location.origin}/client/inkwire.js`)
+  // One person through all reconnects: an actor belongs to the subject that first used it.
+  const subject = `dev-${crypto.randomUUID()}`
   const token = async () => {
-    const body = JSON.stringify({ document, role, ...(subject && { subject }) })
+    const body = JSON.stringify({ document, role, subject })
     const answer = await fetch("/dev/token", { method: "POST", headers: { "content-type": "application/json" }, body })
     if (!answer.ok) throw new Error(`/dev/token: ${answer.status} ${await answer.text()}`)
     return answer.text()
@@ -105,6 +107,17 @@ export async function textWhen({ expected, millis }) {
     if (arrived()) finish()
   })
   return body.toString()
+}
+
+/** Waits for the next change that someone else made. */
+export async function nextChange() {
+  await new Promise(resolve => {
+    const stop = session.body.observe(({ origin }) => {
+      if (origin !== "remote") return
+      stop()
+      resolve()
+    })
+  })
 }
 
 /** Waits until the session's connection is as named. */
