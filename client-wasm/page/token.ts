@@ -10,6 +10,12 @@ export function useToken(token: string): void {
   pasted = token.trim()
 }
 
+/**
+ * Who this page is, until it is loaded anew. Edits belong to a subject: with another one after a reconnect the relay would
+ * refuse what this page wrote before.
+ */
+const subject = `dev-${crypto.getRandomValues(new BigUint64Array(1))[0]!.toString(16).padStart(16, "0")}`
+
 /** Gives what `connect` asks for: the pasted token, or a fresh development token for this document. */
 export function tokenFor(role: "viewer" | "editor"): () => Promise<string> {
   return async () => {
@@ -19,7 +25,7 @@ export function tokenFor(role: "viewer" | "editor"): () => Promise<string> {
       answer = await fetch("/dev/token", {
         method: "POST",
         headers: { "content-type": "application/json" },
-        body: JSON.stringify(role === "viewer" ? { role } : {}),
+        body: JSON.stringify({ subject, role }),
         cache: "no-store",
       })
     } catch (error) {

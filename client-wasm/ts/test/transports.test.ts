@@ -1,10 +1,11 @@
 import assert from "node:assert/strict"
 import { mock, test } from "node:test"
+import { deferred } from "../observers.js"
 import { parseHashes } from "../transport/certificates.js"
 import { SEND_BUFFER_BYTES, endpoint, relayBase } from "../transport/types.js"
 import type { TransportEvents } from "../transport/types.js"
 import { WebSocketTransport, truncate } from "../transport/websocket.js"
-import { WebTransportTransport, takeChunk } from "../transport/webtransport.js"
+import { WebTransportTransport, dialWebTransport, takeChunk } from "../transport/webtransport.js"
 
 const bytes = (size: number, fill = 1) => new Uint8Array(size).fill(fill)
 const turns = async () => { for (let turn = 0; turn < 50; turn++) await Promise.resolve() }
@@ -98,7 +99,7 @@ class FakeSession {
   refusals = 0
   streams: { written: number[]; release: () => void; push: (bytes: Uint8Array) => void; ended: boolean }[] = []
   datagramsWritten: number[] = []
-  closedWith: unknown
+  closedWith: unknown = null
   datagrams = {
     maxDatagramSize: 900,
     readable: new ReadableStream<Uint8Array>({ start: controller => { this.pushDatagram = bytes => controller.enqueue(bytes) } }),
@@ -196,4 +197,39 @@ test("datagrams: never empty, never larger than the path takes", async () => {
     await turns()
   }
   assert.deepEqual(session.datagramsWritten, [1, 900])
+})
+
+test("a session that opened is its transport's: giving up the attempt leaves it alone, before it ends it", async context => {
+  const sessions: FakeSession[] = []
+  const ready = deferred<void>()
+  class Opening extends FakeSession {
+    ready = ready.promise
+    constructor() {
+      super()
+      sessions.push(this)
+    }
+  }
+  const globals = globalThis as { WebTransport?: unknown; fetch: unknown }
+  const { fetch } = globals
+  globals.WebTransport = Opening
+  globals.fetch = async () => new Response("[]")
+  context.after(() => {
+    delete globals.WebTransport
+    globals.fetch = fetch
+  })
+  const base = new URL("http://dial.test/")
+  const [winner, loser] = [new AbortController(), new AbortController()]
+  const lost = dialWebTransport(base, loser.signal)
+  await turns()
+  loser.abort(new Error("enough"))
+  await assert.rejects(lost, /enough/)
+  assert.equal(sessions.length, 1)
+  assert.notEqual(sessions[0]!.closedWith, null, "closed")
+  const won = dialWebTransport(base, winner.signal)
+  await turns()
+  ready.resolve()
+  await won
+  winner.abort(new Error("another attempt"))
+  await turns()
+  assert.equal(sessions[1]!.closedWith, null, "still open")
 })
