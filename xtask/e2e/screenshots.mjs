@@ -12,7 +12,7 @@ We open the beta on **Thursday**. Everyone who writes here sees every keystroke,
 ## What is left
 
 - The import of old documents keeps comments
-- Naïve résumé, 東京, 😀: positions count what people see
+- Naïve résumé, ελληνικά, русский: positions count what people see
 - Rehearse the restart while all of us type
 
 > An edit that is called saved survives any crash.
@@ -54,6 +54,8 @@ async function take() {
     await settled(page)
     await place(page, places[index])
   }
+  await place(mine, { find: "crash", clicks: 1 })
+  await mine.keyboard.press("End")
   for (const { name, width, height, scheme } of VIEWS) {
     await mine.bringToFront()
     await mine.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }, { name: "prefers-reduced-motion", value: "reduce" }])
