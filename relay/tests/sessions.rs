@@ -5,6 +5,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
+use inkwire_document::{Document, Position, Snapshot};
 use inkwire_protocol::{Channel, Code, Frame, Role, frame};
 use support::{CONTROL, TRANSPORTS, TestRelay, Transport, soon};
 
@@ -225,4 +226,60 @@ async fn rooms_are_loaded_once_and_unloaded_when_idle() {
     .await;
     let (editor, _) = peer.edit(TWO, "acme/plan").await;
     assert_eq!(editor.text(), "kept");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_comes_back_gets_what_it_lacks_from_the_snapshot() {
+    let relay = TestRelay::start(&[]).await;
+    let mut writer = relay.welcomed(Transport::WebTransport, &relay.token("ada", "**", "editor")).await;
+    let (mut editor, _) = writer.edit(ONE, "acme/plan").await;
+    // Replicas that stopped after so many batches.
+    let mut behind: Vec<(usize, Document)> = [0, 1, 100, 2500, 6000].map(|count| (count, Document::new())).into();
+    for round in 0..6000_usize {
+        let end = editor.document.text("body").len_scalars();
+        if round % 3 == 2 {
+            editor.document.delete("body", Position::Scalar(round * 7 % (end - 1)), 2).unwrap();
+        } else {
+            editor.document.insert("body", Position::Scalar(round * 13 % (end + 1)), "abc").unwrap();
+        }
+        for batch in editor.document.take_batches() {
+            for (count, document) in &mut behind {
+                if round < *count {
+                    document.apply(&batch).unwrap();
+                }
+            }
+            writer.send(ONE, frame::Batch::new(batch, None)).await;
+        }
+    }
+    let last = editor.document.version().get(&editor.actor);
+    editor.durable(&mut writer, last).await;
+    soon("a fold", async {
+        while relay.relay.core().metrics.render().contains("inkwire_folds_total 0") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    for (count, mut document) in behind {
+        let mut reader = relay.welcomed(Transport::WebSocket, &relay.token("bob", "**", "viewer")).await;
+        let open = frame::Open { vector: document.version().clone(), ..support::open(ONE, "acme/plan", Role::Viewer) };
+        reader.send(ONE, open).await;
+        let mut snapshot = Vec::new();
+        loop {
+            match reader.expect(ONE).await {
+                Frame::Snapshot(chunk) => {
+                    snapshot.extend_from_slice(&chunk.bytes);
+                    if chunk.last {
+                        let snapshot = Snapshot::parse(std::mem::take(&mut snapshot).into()).unwrap();
+                        document.merge(&snapshot).unwrap_or_else(|error| panic!("after {count} batches: {error}"));
+                    }
+                }
+                Frame::Batch(batch) => {
+                    document.apply(&batch.into_parts().0).unwrap();
+                }
+                Frame::Synced(_) => break,
+                _ => {}
+            }
+        }
+        assert_eq!(document.text("body").to_string(), editor.text(), "after {count} batches");
+    }
 }
