@@ -138,16 +138,17 @@ async fn replay(
     // From here on it counts.
     let before = writer.traffic();
     let begin = Instant::now();
+    let progress = watch::Progress::new();
     let (last, goal) = channel::channel(None);
     let writing = async {
-        let written = write::edits(&source, actor, trace, plan, bar).await?;
+        let written = write::edits(&source, actor, trace, plan, &progress, bar).await?;
         let _ = last.send(Some(written.last().map_or(0, |written| written.counter)));
         Ok(written)
     };
     let (written, seen, durable) = tokio::try_join!(
         writing,
-        watch::seen(&copy, actor, goal.clone()),
-        watch::durable(&source, actor, goal.clone()),
+        watch::seen(&copy, actor, goal.clone(), &progress),
+        watch::durable(&source, actor, goal.clone(), &progress),
     )?;
     let seconds = begin.elapsed().as_secs_f64();
     let sent_bytes = writer.traffic().sent_bytes - before.sent_bytes;
