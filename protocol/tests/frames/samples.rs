@@ -20,7 +20,7 @@ const ACTOR: Actor = Actor(0x1122_3344_5566_7788);
 
 /// Every sample with the name of its file.
 pub(crate) fn samples() -> Vec<(&'static str, Frame)> {
-    let limits = [("max_batch_bytes", 61_440), ("max_open_documents", 64)];
+    let limits = [("documents", 64), ("frame_bytes", 65_536), ("presence_bytes", 512)];
     let limits: BTreeMap<String, u64> = limits.into_iter().map(|(name, limit)| (name.to_owned(), limit)).collect();
     vec![
         (
