@@ -142,13 +142,17 @@ impl Presence {
                 Some(state.repeat.map_or(state.expires, |repeat| repeat.min(state.expires)))
             }
         });
-        tick.into_iter().chain(others).min()
+        // Nothing is said before `not_before`, so there is nothing to do before it either.
+        tick.into_iter().chain(others).min().map(|due| due.max(self.not_before))
     }
 
     /// Encodes what waits, within the budget of one interval. Returns whether there are new frames.
     pub(super) fn tick(&mut self, config: &RoomConfig, now: Duration) -> bool {
+        if now < self.not_before {
+            return false;
+        }
         self.expire(now);
-        if self.waiting.is_empty() || now < self.not_before {
+        if self.waiting.is_empty() {
             return false;
         }
         self.not_before = now + config.presence_interval;

@@ -298,3 +298,41 @@ fn map_batch(hall: &mut Hall, id: u64, millis: u64) -> Vec<Batch> {
     document.map_set("meta", "title", Value::Bool(true), HybridTime::from_millis(millis)).expect("an edit");
     document.take_batches()
 }
+
+/// Not a limit that is checked, but figures to look at: `cargo test --release -- --ignored --nocapture costs`.
+#[test]
+#[ignore = "measures; run it by hand"]
+fn costs_of_a_batch_in_a_crowd() {
+    const MEMBERS: u64 = 400;
+    const BATCHES: usize = 20_000;
+    let mut hall = Hall::new(RoomConfig { tail_bytes: usize::MAX, ..RoomConfig::default() });
+    for id in 1..=MEMBERS {
+        hall.join(id, if id == 1 { Role::Editor } else { Role::Viewer });
+    }
+    let batches: Vec<_> = (0..BATCHES).flat_map(|_| hall.edit(1, "x")).collect();
+    let (mut ready, mut out) = (Vec::new(), Vec::new());
+    let mut spent = [Duration::ZERO; 4];
+    for batch in batches {
+        let frame = Frame::from(frame::Batch::new(batch, None));
+        let mut mark = std::time::Instant::now();
+        let mut lap = |spent: &mut Duration| {
+            *spent += mark.elapsed();
+            mark = std::time::Instant::now();
+        };
+        hall.room.receive(hall.clock, MemberId(1), frame).expect("it is taken");
+        lap(&mut spent[0]);
+        hall.room.take_ready(&mut ready);
+        lap(&mut spent[1]);
+        for member in ready.drain(..) {
+            while hall.room.poll_transmit(hall.clock, member, 16 << 10, &mut out) > 0 {}
+        }
+        out.clear();
+        lap(&mut spent[2]);
+        hall.records.clear();
+        hall.store();
+        lap(&mut spent[3]);
+    }
+    for (what, spent) in ["accept", "take_ready", "poll all", "store"].iter().zip(spent) {
+        println!("{what}: {} ns for a batch", spent.as_nanos() / BATCHES as u128);
+    }
+}

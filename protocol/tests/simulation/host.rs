@@ -168,7 +168,7 @@ impl Host {
                     0..5 => document.insert(TEXT, Position::Scalar(at), &format!("{token}{many}"))?,
                     5..7 if at < length => document.delete(TEXT, Position::Scalar(at), (1 + count).min(length - at))?,
                     7 if there => document.map_delete(MAP, &key, time)?,
-                    7..10 => document.map_set(MAP, &key, Value::String(token.clone().into()), time)?,
+                    7..10 => document.map_set(MAP, &key, Value::String(token.clone()), time)?,
                     _ => return Ok(false),
                 }
                 Ok(true)

@@ -28,6 +28,8 @@ pub struct Relay {
     pub skew_millis: i64,
     /// Bytes a second that a lane takes.
     pub bandwidth: u64,
+    /// How many frames of each number went through documents' lanes, to see that a run visits what it is meant to.
+    pub frames: [u64; 64],
     /// What an honest page should never have been told.
     pub faults: Vec<String>,
     running: Option<Running>,
@@ -75,6 +77,7 @@ impl Relay {
             config,
             skew_millis: 0,
             bandwidth,
+            frames: [0; 64],
             faults: Vec::new(),
             running: Some(Running::default()),
             next_session: 1,
@@ -276,6 +279,7 @@ impl Relay {
         frame: Frame,
         out: &mut Out,
     ) {
+        self.frames[usize::from(frame.number())] += 1;
         let running = self.running.as_mut().expect("it is up");
         let Some(served) = running.sessions.get_mut(&connection) else { return };
         let Some(lane) = served.documents.get_mut(&channel).filter(|lane| !lane.closed) else { return };
@@ -452,6 +456,8 @@ impl Relay {
             let mut frames = Vec::new();
             let taken = room.poll_transmit(clock, member, WRITE_BYTES, &mut frames);
             if taken > 0 {
+                // An array of at most 15 elements, of which the first is the number.
+                frames.iter().for_each(|frame| self.frames[usize::from(frame[1])] += 1);
                 served.session.said(clock);
                 out.push((connection, pack(served.lanes, channel, &frames)));
                 lane.busy = clock.monotonic + Duration::from_micros(1 + taken as u64 * 1_000_000 / self.bandwidth);

@@ -10,11 +10,13 @@ use inkwire_protocol::random::Random;
 use inkwire_protocol::record::LogRecord;
 use inkwire_protocol::room::{FoldInput, Loaded, RecordNumber};
 
+type Subjects = Vec<(Actor, Arc<str>)>;
+
 pub struct Store {
-    snapshot: Option<(Bytes, Vec<(Actor, Arc<str>)>)>,
+    snapshot: Option<(Bytes, Subjects)>,
     rows: Vec<LogRecord>,
     flights: Vec<Flight>,
-    folding: Option<(Duration, Bytes, Vec<(Actor, Arc<str>)>)>,
+    folding: Option<(Duration, Bytes, Subjects)>,
 }
 
 struct Flight {

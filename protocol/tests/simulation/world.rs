@@ -48,10 +48,12 @@ enum Timer {
 }
 
 /// What happened in a run, in numbers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Outcome {
     pub events: u64,
     pub edits: u64,
+    /// Frames on documents' lanes, by number.
+    pub frames: [u64; 64],
 }
 
 pub(crate) fn run(seed: u64, sabotage: Sabotage, trace: bool) -> Result<Outcome, String> {
@@ -60,7 +62,7 @@ pub(crate) fn run(seed: u64, sabotage: Sabotage, trace: bool) -> Result<Outcome,
     let fail = |problem| format!("seed {seed} at {:?}: {problem}", world.now);
     result.map_err(fail)?;
     let edits = world.hosts.iter().map(|host| host.edits).sum();
-    Ok(Outcome { events: world.events, edits })
+    Ok(Outcome { events: world.events, edits, frames: world.relay.frames })
 }
 
 macro_rules! trace {

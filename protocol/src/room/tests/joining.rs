@@ -207,3 +207,34 @@ fn the_latest_time_survives_a_fold_and_a_load() {
     again.send(2, &edit);
     assert_eq!(refusal(&again.read(2)), None);
 }
+
+#[test]
+fn a_vector_of_thousands_of_actors_spans_frames() {
+    let write = |actor| {
+        let mut document = Document::new();
+        document.set_actor(inkwire_document::Actor(u64::MAX - actor), 1);
+        document.insert("body", Position::Scalar(0), "x").expect("an insert");
+        LogRecord::new(document.take_batches().remove(0), "somebody".into(), 0)
+    };
+    let loaded = Loaded { batches: (0..7_000).map(write).collect(), ..Loaded::default() };
+    let mut hall = Hall::load(RoomConfig::default(), loaded);
+    let open = hall.open(1);
+    hall.try_join(1, Role::Viewer, open).expect("it is let in");
+    let mut bytes = Vec::new();
+    while hall.room.poll_transmit(hall.clock, MemberId(1), 1 << 20, &mut bytes) > 0 {}
+    assert!(bytes.iter().all(|frame| frame.len() <= crate::limits::MAX_FRAME_BYTES));
+    let frames: Vec<_> = bytes.iter().map(|frame| Frame::decode(frame).expect("a frame")).collect();
+    let mut part = VersionVector::new();
+    let mut whole = Vec::new();
+    for frame in frames {
+        match frame {
+            Frame::Vector(vector) => part.dots.extend(vector.part.dots),
+            Frame::Opened(frame::Opened { vector, .. }) | Frame::Synced(frame::Synced { vector }) => {
+                part.dots.extend(vector.dots);
+                whole.push(std::mem::take(&mut part).dots.len());
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(whole, [7_000, 7_000]);
+}
