@@ -180,3 +180,13 @@ pub fn fold(snapshot: Option<&Snapshot>, batches: &[Batch]) -> Result<Bytes, Fol
         None => Ok(document.snapshot()),
     }
 }
+
+/// Bytes of a snapshot with a checksum that fits them, whatever they are.
+#[cfg(test)]
+pub(crate) fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    if bytes.len() >= HEADER {
+        let checksum = xxh64(&bytes[HEADER..]);
+        bytes[HEADER - 8..HEADER].copy_from_slice(&checksum.to_le_bytes());
+    }
+    bytes
+}

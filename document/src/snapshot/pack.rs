@@ -202,6 +202,19 @@ mod tests {
         });
     }
 
+    /// Bytes that another version may have written.
+    #[test]
+    fn golden() {
+        let bytes = b"she sells sea shells on the sea shore; ".repeat(6);
+        let packed = pack(&bytes).unwrap();
+        let hex: String = packed.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, GOLDEN);
+        assert_eq!(unpack(&packed), Ok(bytes));
+    }
+
+    const GOLDEN: &str =
+        "ea01307368652073656c6c73207365612073686f6e20746f72653b0a10040004000a01010000bc0a0b181219270a0000000000";
+
     #[test]
     fn repetition_packs_well() {
         let bytes = b"all work and no play makes a dull boy. ".repeat(100);
