@@ -2,8 +2,9 @@ import { connect } from "inkwire"
 import type { Client, Doc, StatusSnapshot } from "inkwire"
 import type { EditorView } from "@codemirror/view"
 import { announce } from "../ts/codemirror.js"
+import type { User } from "../ts/codemirror.js"
 import { makeEditor, setWritable } from "./editor.js"
-import { loadPerson, savePerson, showPeople } from "./people.js"
+import { distinct, loadPerson, savePerson, showPeople } from "./people.js"
 import { readParameters, shareLink } from "./parameters.js"
 import { hideProblem, showProblem } from "./problem.js"
 import { SaveSign, byId } from "./save-sign.js"
@@ -69,7 +70,14 @@ async function run(): Promise<void> {
   }
   doc.status.observe(show)
   doc.observeRefused(refusal => toast(`The relay refused an edit: ${refusal.message}`))
-  doc.presence.observe(people => showPeople(byId("people"), people))
+  let settled = false
+  doc.presence.observe(people => {
+    showPeople(byId("people"), people)
+    // Once only: whoever comes later chooses among the colours that are left.
+    if (settled) return
+    settled = true
+    changePerson(distinct(person, people))
+  })
   show(doc.status)
   try {
     await doc.synced
@@ -109,6 +117,14 @@ function countWords(of: EditorView): void {
   }, 300)
 }
 
+function changePerson(to: User): void {
+  if (to.name === person.name && to.color === person.color) return
+  person = to
+  savePerson(person)
+  showPerson()
+  if (view) announce(view)
+}
+
 function showPerson(): void {
   byId("me-name").textContent = person.name
   byId("me-dot").style.background = person.color
@@ -133,10 +149,7 @@ function wireRename(): void {
   dialog.addEventListener("close", () => {
     const name = input.value.trim()
     if (dialog.returnValue !== "save" || name === "") return
-    person = { ...person, name }
-    savePerson(person)
-    showPerson()
-    if (view) announce(view)
+    changePerson({ ...person, name })
     view?.focus()
   })
 }

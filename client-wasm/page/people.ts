@@ -37,6 +37,13 @@ export function savePerson(person: User): void {
   }
 }
 
+/** The person in a colour that nobody else here has, if there is one. */
+export function distinct(person: User, participants: readonly Participant[]): User {
+  const taken = new Set(participants.map(({ state }) => (state as { color?: unknown } | null)?.color))
+  const free = COLORS.find(color => !taken.has(color))
+  return taken.has(person.color) && free ? { ...person, color: free } : person
+}
+
 /** The most faces in the bar; the rest are counted. */
 const MOST_FACES = 4
 

@@ -397,8 +397,7 @@ const cursors = StateField.define<readonly Cursor[]>({
 
 function selections(found: readonly Cursor[]): DecorationSet {
   const ranges = found.filter(({ anchor, head }) => anchor !== head).map(({ anchor, head, color }) => {
-    const attributes = { style: `background-color: color-mix(in srgb, ${color} 32%, transparent)` }
-    const mark = Decoration.mark({ class: "ink-selection", attributes })
+    const mark = Decoration.mark({ class: "ink-selection", attributes: { style: `--ink-color: ${color}` } })
     return mark.range(Math.min(anchor, head), Math.max(anchor, head))
   })
   return Decoration.set(ranges, true)
@@ -458,8 +457,14 @@ class Caret implements LayerMarker {
   }
 }
 
+/** `--ink-lift` (of white) and `--ink-tint` are for pages on dark paper, where most colours are too dark as they are. */
 const cursorTheme = EditorView.baseTheme({
-  ".ink-caret": { borderLeft: "2px solid var(--ink-color)", marginLeft: "-1px" },
+  ".ink-selection": { backgroundColor: "color-mix(in srgb, var(--ink-color) var(--ink-tint, 30%), transparent)" },
+  ".ink-caret": {
+    "--ink-shade": "color-mix(in srgb, #fff var(--ink-lift, 0%), var(--ink-color))",
+    borderLeft: "2px solid var(--ink-shade)",
+    marginLeft: "-1px",
+  },
   // The small head is what a pointer can find.
   ".ink-caret::before": {
     content: "''",
@@ -469,7 +474,7 @@ const cursorTheme = EditorView.baseTheme({
     width: "6px",
     height: "6px",
     borderRadius: "50%",
-    background: "var(--ink-color)",
+    background: "var(--ink-shade)",
     pointerEvents: "auto",
   },
   ".ink-caret > span": {
