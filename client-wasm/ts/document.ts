@@ -67,7 +67,7 @@ export class Doc {
   }
 }
 
-/** The document's half of the shell: what the public objects share. Not part of the interface. */
+/** @internal The document's half of the shell: what the public objects share. */
 export class OpenDocument {
   readonly doc: Doc
   readonly synced: Deferred<void> = deferred()
@@ -281,6 +281,8 @@ interface ChangeSink {
  * Unpacks the core's flat list of changes, `[name, isLocal, steps, …]` for a text, where a step is a string (insert), a number
  * from 0 on (retain) or below (delete), and `[name, isLocal, key, value, …]` for a map. One flat array crosses from
  * WebAssembly at a fraction of what objects cost.
+ *
+ * @internal
  */
 export function readChanges(flat: readonly unknown[], sink: ChangeSink): void {
   let i = 0

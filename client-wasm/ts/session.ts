@@ -13,7 +13,7 @@ export type TokenSource = string | (() => string | Promise<string>)
 /** Bytes that the core joins into one crossing at most. */
 const TRANSMIT_BYTES = 64 * 1024
 
-/** What a session needs from outside. */
+/** @internal What a session needs from outside. */
 export interface SessionOptions {
   readonly base: URL
   readonly token: TokenSource
@@ -25,6 +25,8 @@ export interface SessionOptions {
 /**
  * Drives one core: connects and reconnects it, carries bytes between it and the transport, runs its timer, and hands its
  * events to the documents. All decisions (what to send, when to try again, what a close means) are the core's.
+ *
+ * @internal
  */
 export class Session {
   readonly core: Core

@@ -63,7 +63,7 @@ pub(crate) fn client() -> Result<()> {
     bindings(wasm)?;
     npm_packages("client packages", workspace::client())?;
     let client = workspace::client();
-    let inputs: Vec<PathBuf> = ["ts", "page", "bindings", "build.mjs", "package-lock.json", "tsconfig.json"]
+    let inputs: Vec<PathBuf> = ["ts", "page", "pkg", "build.mjs", "package-lock.json", "tsconfig.json", "tsconfig.types.json"]
         .iter()
         .map(|input| client.join(input))
         .collect();
