@@ -28,6 +28,11 @@ document.title = `${parameters.document} · Inkwire`
 showPerson()
 wireRename()
 wireCopyLink()
+// What only this tab has would go with it.
+window.addEventListener("beforeunload", event => {
+  const status = window.inkwire?.doc.status
+  if (status && status.local + status.sent > 0) event.preventDefault()
+})
 void run()
 
 /** Connects, opens the document and shows it; on a fatal end shows why and can be called again. */
@@ -50,7 +55,15 @@ async function run(): Promise<void> {
     sign.stop()
     return showProblem(error, run)
   }
-  const doc = client.open(parameters.document)
+  let doc: Doc
+  try {
+    doc = client.open(parameters.document)
+  } catch (error) {
+    client.close()
+    showConnection({ connection: "closed", transport: null })
+    sign.stop()
+    return showProblem(error, run)
+  }
   window.inkwire = { client, doc }
   const show = (status: StatusSnapshot) => {
     sign.update(status)
@@ -88,11 +101,6 @@ async function run(): Promise<void> {
   byId("editor").setAttribute("aria-busy", "false")
   show(doc.status)
   if (doc.status.role !== "viewer") view.focus()
-  // What only this tab has would go with it.
-  window.addEventListener("beforeunload", event => {
-    const { local, sent } = doc.status
-    if (local + sent > 0) event.preventDefault()
-  })
 }
 
 function showConnection({ connection, transport }: Pick<StatusSnapshot, "connection" | "transport">): void {

@@ -56,10 +56,4 @@ export class Core {
       throw this.#poison
     }
   }
-
-  /** Gives the core's memory back. */
-  free(): void {
-    if (!this.#poison) this.#wasm.free()
-    this.#poison ??= new InternalError("the client was closed")
-  }
 }

@@ -63,10 +63,11 @@ pub(crate) fn client() -> Result<()> {
     bindings(wasm)?;
     npm_packages("client packages", workspace::client())?;
     let client = workspace::client();
-    let inputs: Vec<PathBuf> = ["ts", "page", "pkg", "build.mjs", "package-lock.json", "tsconfig.json", "tsconfig.types.json"]
-        .iter()
-        .map(|input| client.join(input))
-        .collect();
+    let inputs: Vec<PathBuf> =
+        ["ts", "page", "pkg", "build.mjs", "package-lock.json", "tsconfig.json", "tsconfig.types.json"]
+            .iter()
+            .map(|input| client.join(input))
+            .collect();
     let output = workspace::dist().join("client/inkwire.js");
     Step { name: "client and page", inputs: &inputs, output: &output }
         .run(|| execute(npm(&client).args(["run", "build", "--silent"])))
