@@ -45,8 +45,8 @@ use retained::Retained;
 pub struct ReplicaConfig {
     /// The role to ask for. The relay may grant less.
     pub role: Role,
-    /// Bytes of own edits that are not durable, bookkeeping included. 32 MiB: over 300,000 one-character edits made while
-    /// disconnected take some 10 MiB of it, 300,000 sent one by one and not yet durable some 37 bytes each more.
+    /// Bytes of own edits that are not durable, bookkeeping included. 48 MiB: 300,000 one-character edits take some 10 MiB
+    /// of it when they are made while disconnected, each at another place, and some 36 MiB as batches of one edit each.
     pub outbox_bytes: usize,
     /// Bytes of others' batches that were seen and are not durable. 16 MiB: a relay lets 8 MiB of a document be undurable.
     pub retained_bytes: usize,
@@ -62,7 +62,7 @@ impl Default for ReplicaConfig {
     fn default() -> Self {
         Self {
             role: Role::Editor,
-            outbox_bytes: 32 << 20,
+            outbox_bytes: 48 << 20,
             retained_bytes: 16 << 20,
             snapshot_bytes: 256 << 20,
             max_batch_edits: 1_000,

@@ -226,3 +226,21 @@ fn a_resync_in_the_middle_of_a_session_is_taken() {
     peer.say(channel, Synced { vector: ada.0.version().clone() });
     assert_eq!(peer.text(id), "one two three");
 }
+
+#[test]
+fn the_outbox_holds_as_many_batches_of_one_edit_each() {
+    let (mut peer, id, channel) = Peer::editor(Lanes::Streams);
+    for at in 0..300_000 {
+        peer.insert(id, at, "x").expect("it fits");
+    }
+    peer.pump();
+    assert_eq!(peer.status(id), (0, 300_000, 0));
+    peer.sent.clear();
+    peer.client.disconnected(peer.at());
+    assert_eq!(peer.status(id), (300_000, 0, 0));
+    peer.connect();
+    let (again, _) = peer.take_open();
+    assert!(again <= channel);
+    peer.say(again, opened(Some((Actor(5), 1)), &[(Actor(5), 299_999)]));
+    assert_eq!(firsts(&peer.take_batches()), [300_000]);
+}
