@@ -11,7 +11,7 @@ pub(super) fn run() -> Result<()> {
     build::client()?;
     progress::step("client types", || execute(npm(&workspace::client()).args(["run", "check", "--silent"])))?;
     progress::step("client tests", || execute(npm(&workspace::client()).args(["test", "--silent"])))?;
-    progress::step("crates: tests and examples", || execute(cargo().args(["test", "--workspace"])))?;
+    progress::step("crates: tests and examples", || execute(cargo().args(["test", "--workspace", "--no-fail-fast"])))?;
     progress::step("lints", || {
         execute(cargo().args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
     })
