@@ -1,6 +1,6 @@
 //! Edits, what they become on the wire, and what is bounded.
 
-use super::encodings::writer;
+use super::encodings::{apply_all, writer};
 use super::random::{Random, for_seeds};
 use crate::{
     Actor, Applied, ApplyError, Batch, Change, Delta, Document, EditError, HybridTime, Limits, Origin, Position,
@@ -103,7 +103,7 @@ fn typing_is_one_operation_and_so_is_erasing() {
     assert_eq!(count_operations(&batches), 4);
     let mut reader = Document::new();
     reader.merge(&Snapshot::parse(shown).unwrap()).unwrap();
-    batches.iter().for_each(|batch| drop(reader.apply(batch).unwrap()));
+    apply_all(&mut reader, &batches);
     assert_eq!(reader.text("t").to_string(), "ab");
 }
 
@@ -222,8 +222,8 @@ fn two_who_type_at_one_place_do_not_interleave() {
             (document, batches)
         };
         let ((mut one, ours), (mut two, theirs)) = (write(1, "abcdef"), write(2, "uvwxyz"));
-        theirs.iter().for_each(|batch| drop(one.apply(batch).unwrap()));
-        ours.iter().for_each(|batch| drop(two.apply(batch).unwrap()));
+        apply_all(&mut one, &theirs);
+        apply_all(&mut two, &ours);
         let expected = if backwards { "(fedcbazyxwvu)" } else { "(abcdefuvwxyz)" };
         assert_eq!((one.text("t").to_string().as_str(), two.text("t").to_string().as_str()), (expected, expected));
     }
@@ -235,7 +235,7 @@ fn changes_say_what_changed() {
     one.insert("t", Position::Scalar(0), "a🙂bcd").unwrap();
     let mut two = writer(2);
     two.observe_changes(true);
-    one.take_batches().iter().for_each(|batch| drop(two.apply(batch).unwrap()));
+    apply_all(&mut two, &one.take_batches());
     two.insert("t", Position::Scalar(2), "x").unwrap();
     two.insert("t", Position::Scalar(3), "y").unwrap();
     two.delete("t", Position::Scalar(5), 1).unwrap();

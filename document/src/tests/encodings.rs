@@ -24,6 +24,12 @@ pub(super) fn writer(actor: u64) -> Document {
     document
 }
 
+pub(super) fn apply_all(document: &mut Document, batches: &[Batch]) {
+    for batch in batches {
+        document.apply(batch).unwrap();
+    }
+}
+
 fn stored(document: &mut Document) -> Vec<String> {
     let batches = document.take_batches();
     batches
@@ -49,7 +55,7 @@ fn golden_history() -> (Vec<Batch>, Document) {
     one.insert("t", Position::Scalar(1), "e").unwrap();
     batches.extend(one.take_batches());
     let mut two = writer(0x1234_5678_9abc_def0);
-    batches.iter().for_each(|batch| drop(two.apply(batch).unwrap()));
+    apply_all(&mut two, &batches);
     two.insert("t", Position::Scalar(6), " 🙂").unwrap();
     two.delete("t", Position::Scalar(0), 2).unwrap();
     two.map_set("m", "k", Value::from("v"), now).unwrap();
@@ -259,7 +265,9 @@ fn flipped_bits() {
         let mut reader = writer(4);
         reader.insert("t", Position::Scalar(0), "here").unwrap();
         if random.chance(50) {
-            batches.iter().for_each(|batch| drop(reader.apply(batch)));
+            for batch in &batches {
+                let _ = reader.apply(batch);
+            }
         }
         if let Ok(snapshot) = Snapshot::parse(crate::snapshot::sealed(bytes).into()) {
             let (version, text) = (reader.version().clone(), reader.text("t").to_string());
@@ -270,7 +278,9 @@ fn flipped_bits() {
             let length = reader.text("t").len_scalars();
             let _ = reader.insert("t", Position::Scalar(length / 2), "on");
             let _ = reader.delete("t", Position::Scalar(0), length);
-            long_batches.iter().for_each(|batch| drop(reader.apply(batch)));
+            for batch in &long_batches {
+                let _ = reader.apply(batch);
+            }
             reader.snapshot();
         }
     });

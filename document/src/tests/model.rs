@@ -9,6 +9,9 @@ use crate::{Actor, Batch, Limits, VersionVector};
 
 type Id = (Actor, u64);
 
+/// A map's write: its time, its dot, its value as it is encoded.
+type Write = (u64, Id, Option<Vec<u8>>);
+
 #[derive(Clone)]
 struct Node {
     left: Option<Id>,
@@ -25,7 +28,7 @@ pub(crate) struct ModelText {
 #[derive(Default)]
 pub(crate) struct Model {
     pub(crate) texts: BTreeMap<String, ModelText>,
-    pub(crate) maps: BTreeMap<String, BTreeMap<String, (u64, Id, Option<Vec<u8>>)>>,
+    pub(crate) maps: BTreeMap<String, BTreeMap<String, Write>>,
     pub(crate) version: VersionVector,
 }
 
