@@ -75,6 +75,11 @@ impl Core {
         self.client.receive_stream(moment(now), Channel(channel), bytes);
     }
 
+    /// The relay ended a document's lane while the session goes on.
+    pub fn lane_ended(&mut self, now: f64, channel: u32) {
+        self.client.lane_ended(moment(now), Channel(channel));
+    }
+
     /// One message.
     pub fn receive_message(&mut self, now: f64, bytes: Vec<u8>) {
         self.client.receive_message(moment(now), bytes.into());

@@ -179,6 +179,10 @@ export class Session {
         this.core.call(core => core.receive_datagram(this.now(), bytes))
         this.pump()
       }),
+      laneEnded: channel => enter(() => {
+        this.core.call(core => core.lane_ended(this.now(), channel))
+        this.pump()
+      }),
       writable: () => enter(() => this.pump()),
       closed: reason => enter(() => {
         this.lastFailure = new Error(reason)

@@ -16,6 +16,7 @@ class Recorder implements TransportEvents {
   stream(channel: number, bytes: Uint8Array): void { this.log.push(`stream ${channel} ${bytes.length}`) }
   message(bytes: Uint8Array): void { this.log.push(`message ${bytes.length}`) }
   datagram(bytes: Uint8Array): void { this.log.push(`datagram ${bytes.length}`) }
+  laneEnded(channel: number): void { this.log.push(`lane ${channel} ended`) }
   writable(): void { this.log.push("writable") }
   closed(reason: string): void { this.log.push(`closed ${reason}`) }
 }
@@ -97,7 +98,7 @@ class FakeSession {
   declare end: (info: WebTransportCloseInfo) => void
   declare fail: (error: Error) => void
   refusals = 0
-  streams: { written: number[]; release: () => void; push: (bytes: Uint8Array) => void; ended: boolean }[] = []
+  streams: { written: number[]; release: () => void; push: (bytes: Uint8Array) => void; finish: () => void; ended: boolean }[] = []
   datagramsWritten: number[] = []
   closedWith: unknown = null
   datagrams = {
@@ -112,10 +113,15 @@ class FakeSession {
       this.refusals -= 1
       throw new Error("no credit")
     }
-    const stream = { written: [] as number[], release: () => {}, push: (_: Uint8Array) => {}, ended: false }
+    const stream = { written: [] as number[], release: () => {}, push: (_: Uint8Array) => {}, finish: () => {}, ended: false }
     this.streams.push(stream)
     return {
-      readable: new ReadableStream<Uint8Array>({ start: controller => { stream.push = bytes => controller.enqueue(bytes) } }),
+      readable: new ReadableStream<Uint8Array>({
+        start: controller => {
+          stream.push = bytes => controller.enqueue(bytes)
+          stream.finish = () => controller.close()
+        },
+      }),
       writable: new WritableStream<Uint8Array>({
         write: bytes => new Promise(resolve => { stream.release = () => { stream.written.push(bytes.length); resolve() } }),
         close: () => { stream.ended = true },
@@ -188,6 +194,28 @@ test("what comes in is handed on, with its lane", async () => {
   session.end({ closeCode: 0, reason: "bye" })
   await turns()
   assert.deepEqual(events.log.sort(), ["closed bye", "datagram 9", "stream 3 7"])
+})
+
+test("a lane that the relay ends is told of; without the control lane the session is over", async context => {
+  mock.timers.enable({ apis: ["setTimeout"] })
+  context.after(() => mock.timers.reset())
+  const { session, transport, events } = open()
+  for (const channel of [0, 1, 2]) transport.openLane(channel)
+  transport.finishLane(2)
+  await turns()
+  const [control, one, two] = session.streams
+  transport.sendStream(1, bytes(SEND_BUFFER_BYTES))
+  assert.equal(transport.writable, false)
+  one!.finish()
+  two!.finish()
+  await turns()
+  mock.timers.tick(20)
+  assert.deepEqual(events.log, ["writable", "lane 1 ended"], "what it had waiting waits no more")
+  control!.finish()
+  await turns()
+  mock.timers.tick(20)
+  assert.deepEqual(events.log, ["writable", "lane 1 ended", "closed lane 0: the relay finished it"])
+  assert.notEqual(session.closedWith, null)
 })
 
 test("datagrams: never empty, never larger than the path takes", async () => {

@@ -17,6 +17,8 @@ export interface TransportEvents {
   /** One whole message (WebSocket). */
   message(bytes: Uint8Array): void
   datagram(bytes: Uint8Array): void
+  /** The relay ended a document's lane that we had not finished; the session goes on. */
+  laneEnded(channel: number): void
   /** The transport takes bytes again after `writable` was false. */
   writable(): void
   closed(reason: string): void

@@ -5,6 +5,12 @@ import type { Transport, TransportEvents } from "./types.js"
 /** Small chunks that wait are joined up to this size: one write costs a page far more than a copy. */
 const WRITE_BYTES = 64 * 1024
 
+/** The channel of the control lane. */
+const CONTROL = 0
+
+/** How long the end of a session may take to follow that of its lanes. */
+const LANE_GRACE_MILLIS = 20
+
 /** How long to wait before asking again for a stream when the relay's credit is used up. */
 const LANE_RETRY_MILLIS = 100
 
@@ -108,7 +114,7 @@ export class WebTransportTransport implements Transport {
       received: bytes => { if (!this.#over) this.#events.stream(channel, bytes) },
       queued: bytes => this.#queued(bytes),
       ended: () => void (this.#lanes.get(channel) === lane && this.#lanes.delete(channel)),
-      failed: reason => this.#fail(reason),
+      lost: reason => this.#lost(channel, lane, reason),
     })
     this.#lanes.set(channel, lane)
     void lane.run()
@@ -148,11 +154,18 @@ export class WebTransportTransport implements Transport {
     }
   }
 
-  /** A lane that broke while the session lives leaves the two ends disagreeing: start over. */
-  #fail(reason: string): void {
-    if (this.#over) return
-    this.close(0, "")
-    this.#end(reason)
+  /**
+   * The relay ended a lane that we had not finished. A document's is opened anew by the core; without the control lane there is
+   * no session. When the session itself ends its lanes break first: its own word for why is waited for.
+   */
+  #lost(channel: number, lane: Lane, reason: string): void {
+    setTimeout(() => {
+      if (this.#over || this.#lanes.get(channel) !== lane) return
+      this.#lanes.delete(channel)
+      if (channel !== CONTROL) return this.#events.laneEnded(channel)
+      this.close(0, "")
+      this.#end(reason)
+    }, LANE_GRACE_MILLIS)
   }
 
   #end(reason: string): void {
@@ -171,7 +184,8 @@ interface LaneContext {
   queued(bytes: number): void
   /** Both directions are over. */
   ended(): void
-  failed(reason: string): void
+  /** The relay ended it while we had not. */
+  lost(reason: string): void
 }
 
 /** One stream: a queue that is written as the browser takes it, and a reader. */
@@ -179,7 +193,9 @@ class Lane {
   readonly #context: LaneContext
   readonly #channel: number
   #queue: Uint8Array[] = []
+  #waiting = 0
   #finished = false
+  #isBroken = false
   #wake: (() => void) | undefined
 
   constructor(channel: number, context: LaneContext) {
@@ -188,9 +204,9 @@ class Lane {
   }
 
   send(bytes: Uint8Array): void {
-    if (this.#finished) return
+    if (this.#finished || this.#isBroken) return
     this.#queue.push(bytes)
-    this.#context.queued(bytes.length)
+    this.#account(bytes.length)
     this.#wake?.()
   }
 
@@ -203,7 +219,8 @@ class Lane {
     const stream = await this.#open()
     if (!stream) return
     await Promise.all([this.#read(stream.readable as ReadableStream<Uint8Array>), this.#write(stream.writable)])
-    this.#context.ended()
+    // A lost lane is forgotten when it is told of.
+    if (!this.#isBroken || this.#finished) this.#context.ended()
   }
 
   /** Chromium rejects at the credit limit instead of waiting for more. */
@@ -226,7 +243,7 @@ class Lane {
         if (done) break
         this.#context.received(value)
       }
-      // The relay closes a document's lane after a `Close` frame in it; the core has read that frame already.
+      this.#broken("the relay finished it")
     } catch (error) {
       this.#broken(error)
     }
@@ -244,9 +261,11 @@ class Lane {
           continue
         }
         await writer.ready
+        if (this.#isBroken) return
         const chunk = takeChunk(this.#queue, WRITE_BYTES)
         await writer.write(chunk)
-        this.#context.queued(-chunk.length)
+        if (this.#isBroken) return
+        this.#account(-chunk.length)
       }
       await writer.close()
     } catch (error) {
@@ -254,9 +273,19 @@ class Lane {
     }
   }
 
+  #account(bytes: number): void {
+    this.#waiting += bytes
+    this.#context.queued(bytes)
+  }
+
   #broken(error: unknown): void {
-    // A finished lane may be reset by the relay without harm; any other takes the session with it.
-    if (!this.#finished) this.#context.failed(`lane ${this.#channel} broke: ${(error as Error)?.message ?? error}`)
+    if (this.#isBroken) return
+    // What can never be written must not go on counting as waiting.
+    this.#isBroken = true
+    this.#queue = []
+    this.#account(-this.#waiting)
+    // After a `Close` frame the core has finished the lane from this side too.
+    if (!this.#finished) this.#context.lost(`lane ${this.#channel}: ${(error as Error)?.message ?? error}`)
   }
 }
 
