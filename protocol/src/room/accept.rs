@@ -156,7 +156,8 @@ impl Room {
             Err(Obstacle::Duplicate) => Ok(()),
             Err(Obstacle::Early(needs, reason)) => {
                 // It comes from one who held what it refers to: that is still on its way, perhaps from its own author.
-                if self.waiting_bytes + offer.cost() > self.config.waiting_bytes {
+                let never = self.config.sabotage().offers_never_wait;
+                if never || self.waiting_bytes + offer.cost() > self.config.waiting_bytes {
                     return offer.origin.map_or(Ok(()), |origin| self.refuse(origin, &offer.batch, reason));
                 }
                 let known = |other: &Waiting| other.batch == offer.batch && other.subject == offer.subject;

@@ -11,4 +11,12 @@ pub struct Sabotage {
     pub never_resend: bool,
     /// What the store completes first is called durable first.
     pub durable_out_of_order: bool,
+    /// An offer that refers to what is not there yet is refused instead of waiting for it.
+    pub offers_never_wait: bool,
+    /// A lane of a connection that its client has given up takes the actor from the next one's.
+    pub older_takes_over: bool,
+    /// A reader that lost its place goes on where the tail now begins.
+    pub skip_resync: bool,
+    /// A record of the log is used although it refers to what a crash took.
+    pub load_unchecked: bool,
 }

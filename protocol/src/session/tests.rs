@@ -52,7 +52,8 @@ fn ended(session: &mut Session) -> Option<Code> {
 
 #[test]
 fn frames_out_of_place_close_the_session_with_their_code() {
-    let cases: [(&str, fn() -> Session, Frame, Code); 6] = [
+    type Case = (&'static str, fn() -> Session, Frame, Code);
+    let cases: [Case; 6] = [
         ("a first frame that is not Hello", fresh, frame::Ping { nonce: 1 }.into(), Code::UnexpectedFrame),
         ("no version in common", fresh, hello(&[99]), Code::UnsupportedVersion),
         ("a second Hello", opened, hello(&[VERSION]), Code::UnexpectedFrame),

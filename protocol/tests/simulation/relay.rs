@@ -435,7 +435,8 @@ impl Relay {
             if random.one_in(8) {
                 room.fold_failed();
             } else {
-                self.store.fold(input, now + Duration::from_millis(random.below(800)));
+                let folded = self.store.fold(input, now + Duration::from_millis(random.below(800)));
+                self.faults.extend(folded.err().map(|error| format!("what is durable does not fold: {error}")));
             }
         }
     }

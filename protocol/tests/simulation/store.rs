@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use inkwire_document::{Actor, Batch, Document, Snapshot, VersionVector, fold};
+use inkwire_document::{Actor, Batch, Document, FoldError, Snapshot, VersionVector, fold};
 use inkwire_protocol::random::Random;
 use inkwire_protocol::record::LogRecord;
 use inkwire_protocol::room::{FoldInput, Loaded, RecordNumber};
@@ -41,9 +41,10 @@ impl Store {
         self.flights.push(Flight { first, last, records, done });
     }
 
-    pub fn fold(&mut self, input: FoldInput, done: Duration) {
-        let bytes = fold(input.snapshot.as_ref(), &input.batches).expect("what is durable folds");
+    pub fn fold(&mut self, input: FoldInput, done: Duration) -> Result<(), FoldError> {
+        let bytes = fold(input.snapshot.as_ref(), &input.batches)?;
         self.folding = Some((done, bytes, input.actors));
+        Ok(())
     }
 
     pub fn next(&self) -> Option<Duration> {

@@ -14,7 +14,8 @@ fn durable_is_said_when_it_is_stored_to_the_author_first() {
     let mut hall = Hall::editors(&[1, 2]);
     hall.write(1, "abc");
     let actor = hall.documents[&1].actor().expect("it writes").0;
-    (hall.read(1), hall.read(2));
+    hall.read(1);
+    hall.read(2);
     hall.give();
     hall.wait(1_000);
     assert_eq!((durable(&hall.read(1)), durable(&hall.read(2))), (vec![], vec![]), "not before it is");
