@@ -152,7 +152,8 @@ fn resume_with(answer: impl FnOnce(&mut Peer, Channel)) -> (Peer, DocumentId, Ch
 
 #[test]
 fn an_actor_that_cannot_be_resumed_is_retired() {
-    let cases: [(&str, Code, fn(&mut Peer, Channel)); 4] = [
+    type Answer = fn(&mut Peer, Channel);
+    let cases: [(&str, Code, Answer); 4] = [
         ("another actor", Code::ForeignActor, |peer, channel| {
             peer.say(channel, opened(Some((Actor(7), 1)), &[]));
         }),

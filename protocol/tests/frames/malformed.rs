@@ -106,7 +106,8 @@ fn bombs_are_refused_by_their_head() {
 #[test]
 fn lengths_on_a_stream_are_refused_before_the_frame_comes() {
     let limit = MAX_FRAME_BYTES as u64;
-    let cases: [(&[u8], Result<Option<Bytes>, WireError>); 6] = [
+    type Outcome = Result<Option<Bytes>, WireError>;
+    let cases: [(&[u8], Outcome); 6] = [
         (&[0x00], Err(WireError::Empty)),
         (&[0x80, 0x01, 0x00, 0x01], Err(WireError::TooLarge { length: limit + 1, limit: MAX_FRAME_BYTES })),
         (&[0xff; 8], Err(WireError::TooLarge { length: (1 << 62) - 1, limit: MAX_FRAME_BYTES })),
