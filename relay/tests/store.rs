@@ -89,10 +89,10 @@ impl Store for Gate {
 }
 
 async fn start(more: &[&str]) -> (TestRelay, Arc<Gate>) {
-    let data = Arc::new(tempfile::tempdir().unwrap());
+    let data = Arc::new(tempfile::tempdir().expect("a directory"));
     let gate = Arc::new(Gate::default());
     let store: Arc<dyn Store> = Arc::clone(&gate) as _;
-    let relay = Relay::start_on(settings(data.path(), more), store).await.unwrap();
+    let relay = Relay::start_on(settings(data.path(), more), store).await.expect("the relay starts");
     (TestRelay { relay, data }, gate)
 }
 

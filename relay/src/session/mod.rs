@@ -14,6 +14,9 @@ pub use lane::Lane;
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use inkwire_protocol::limits::MAX_REASON_BYTES;
+use inkwire_protocol::{Code, Frame, frame};
 use tokio::time::Instant;
 
 /// The most bytes that one lane hands to its transport at once: natural batching up to here, and no lane keeps the others
@@ -29,4 +32,10 @@ async fn sleep_until(due: Option<Instant>) {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
     }
+}
+
+/// The last frame of a document's lane.
+fn close_frame(code: Code, reason: &str) -> Bytes {
+    let reason = reason[..reason.floor_char_boundary(MAX_REASON_BYTES)].to_owned();
+    Frame::from(frame::Close { code, reason }).encode()
 }

@@ -18,7 +18,7 @@ use hyper_util::rt::TokioIo;
 use inkwire_protocol::limits::{MAX_FRAME_BYTES, MAX_MESSAGE_BYTES};
 use inkwire_protocol::room::Reason;
 use inkwire_protocol::wire::{encode_message, split_message};
-use inkwire_protocol::{Channel, Code, Frame, frame};
+use inkwire_protocol::{Channel, Code};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_tungstenite::WebSocketStream;
@@ -28,7 +28,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tracing::Instrument as _;
 
 use super::lane::{Flow, Lane, OpenLane, Opening};
-use super::{LAST_WORDS, SessionHandle, WRITE_BYTES, sleep_until};
+use super::{LAST_WORDS, SessionHandle, WRITE_BYTES, close_frame, sleep_until};
 use crate::core::Core;
 use crate::drain::Phase;
 use crate::metrics::Transport;
@@ -338,8 +338,7 @@ impl Connection {
         if self.behind == Some(channel) {
             self.behind = None;
         }
-        let close = Frame::from(frame::Close { code, reason: reason.to_owned() }).encode();
-        self.last_words.push_back(encode_message(channel, &[close]));
+        self.last_words.push_back(encode_message(channel, &[close_frame(code, reason)]));
     }
 
     /// Hands what waits to the socket, a turn for each lane, unless the last of it has not left yet.

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use inkwire_protocol::room::Reason;
 use inkwire_protocol::wire::{StreamDecoder, encode_datagram, encode_stream, split_datagram};
-use inkwire_protocol::{Code, Frame, frame};
+use inkwire_protocol::{Code, Frame};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 use web_transport_quinn::{RecvStream, Request, SendStream, Session, SessionError, WebTransportError};
 
 use super::lane::{Flow, Lane, OpenLane, Opening};
-use super::{LAST_WORDS, SessionHandle, WRITE_BYTES, sleep_until};
+use super::{LAST_WORDS, SessionHandle, WRITE_BYTES, close_frame, sleep_until};
 use crate::core::Core;
 use crate::drain::Phase;
 use crate::http::SESSION_PATH;
@@ -148,7 +148,7 @@ async fn document(session: Session, handle: Arc<SessionHandle>, mut send: SendSt
     };
     if let Err((code, reason)) = outcome {
         tracing::debug!(%code, reason, "a document's lane is closed");
-        let close = encode_stream(&[Frame::from(frame::Close { code, reason }).encode()]);
+        let close = encode_stream(&[close_frame(code, &reason)]);
         let _ = tokio::time::timeout(LAST_WORDS, send.write_chunk(close)).await;
         let _ = recv.stop(u32::from(code.number()));
     }

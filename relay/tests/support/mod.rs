@@ -1,6 +1,7 @@
 //! A relay in this process and peers that speak its frames themselves, over both transports.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part of it, and a test may panic")]
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,43 +23,43 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 /// Nothing here takes nearly as long; a test that does has failed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub const CONTROL: Channel = Channel(0);
+pub(crate) const CONTROL: Channel = Channel(0);
 
 /// Waits for something that must come.
-pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("{what} did not come"))
 }
 
 /// Settings as the command line would give them, on a free port.
-pub fn settings(data: &std::path::Path, more: &[&str]) -> Settings {
+pub(crate) fn settings(data: &std::path::Path, more: &[&str]) -> Settings {
     let data = data.display().to_string();
     let arguments = ["serve", "--listen", "localhost:0", "--data", &data].into_iter().chain(more.iter().copied());
     let matches = Flags::augment_args(clap::Command::new("serve")).get_matches_from(arguments);
     Settings::resolve(Flags::from_arg_matches(&matches).unwrap()).unwrap()
 }
 
-pub struct TestRelay {
-    pub relay: Relay,
-    pub data: Arc<tempfile::TempDir>,
+pub(crate) struct TestRelay {
+    pub(crate) relay: Relay,
+    pub(crate) data: Arc<tempfile::TempDir>,
 }
 
 impl TestRelay {
-    pub async fn start(more: &[&str]) -> Self {
+    pub(crate) async fn start(more: &[&str]) -> Self {
         Self::start_in(Arc::new(tempfile::tempdir().unwrap()), more).await
     }
 
-    pub async fn start_in(data: Arc<tempfile::TempDir>, more: &[&str]) -> Self {
+    pub(crate) async fn start_in(data: Arc<tempfile::TempDir>, more: &[&str]) -> Self {
         let relay = Relay::start(settings(data.path(), more)).await.unwrap();
         Self { relay, data }
     }
 
-    pub fn token(&self, subject: &str, document: &str, role: &str) -> String {
+    pub(crate) fn token(&self, subject: &str, document: &str, role: &str) -> String {
         self.token_for(subject, document, role, 3600)
     }
 
-    pub fn token_for(&self, subject: &str, document: &str, role: &str, ttl: u64) -> String {
+    pub(crate) fn token_for(&self, subject: &str, document: &str, role: &str, ttl: u64) -> String {
         let now = inkwire_relay::clock::unix_millis() / 1000;
         let request = TokenRequest {
             subject: Some(subject.to_owned()),
@@ -70,15 +71,15 @@ impl TestRelay {
     }
 
     /// One HTTP request over a connection of its own: the whole answer.
-    pub async fn http(&self, head: &str, body: &str) -> String {
+    pub(crate) async fn http(&self, head: &str, body: &str) -> String {
         http(self.relay.port(), head, body).await
     }
 
-    pub async fn peer(&self, transport: Transport) -> Peer {
+    pub(crate) async fn peer(&self, transport: Transport) -> Peer {
         self.peer_from(transport, None).await
     }
 
-    pub async fn peer_from(&self, transport: Transport, origin: Option<&str>) -> Peer {
+    pub(crate) async fn peer_from(&self, transport: Transport, origin: Option<&str>) -> Peer {
         match transport {
             Transport::WebSocket => {
                 let mut request =
@@ -99,12 +100,12 @@ impl TestRelay {
                     request = request.with_header(http::header::ORIGIN, origin.parse().unwrap());
                 }
                 let session = client.connect(request).await.unwrap();
-                Peer::WebTransport { session, lanes: HashMap::new() }
+                Peer::WebTransport { session: Box::new(session), lanes: HashMap::new() }
             }
         }
     }
 
-    pub async fn certificate_hashes(&self) -> Vec<Vec<u8>> {
+    pub(crate) async fn certificate_hashes(&self) -> Vec<Vec<u8>> {
         use base64::Engine as _;
         let answer = self.http("GET /certificate-hashes HTTP/1.1", "").await;
         let body = answer.split_once("\r\n\r\n").unwrap().1;
@@ -119,7 +120,7 @@ impl TestRelay {
     }
 
     /// A peer that has been welcomed.
-    pub async fn welcomed(&self, transport: Transport, token: &str) -> Peer {
+    pub(crate) async fn welcomed(&self, transport: Transport, token: &str) -> Peer {
         let mut peer = self.peer(transport).await;
         peer.hello(token).await;
         let Frame::Welcome(welcome) = peer.expect(CONTROL).await else { panic!("no Welcome") };
@@ -129,7 +130,7 @@ impl TestRelay {
     }
 }
 
-pub async fn http(port: u16, head: &str, body: &str) -> String {
+pub(crate) async fn http(port: u16, head: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let request = format!(
         "{head}\r\nHost: localhost:{port}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
@@ -142,49 +143,51 @@ pub async fn http(port: u16, head: &str, body: &str) -> String {
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Transport {
+pub(crate) enum Transport {
     WebTransport,
     WebSocket,
 }
 
-pub const TRANSPORTS: [Transport; 2] = [Transport::WebTransport, Transport::WebSocket];
+pub(crate) const TRANSPORTS: [Transport; 2] = [Transport::WebTransport, Transport::WebSocket];
 
 /// One client connection.
-pub enum Peer {
+pub(crate) enum Peer {
     WebSocket { socket: Box<WebSocketStream<TcpStream>>, inbox: HashMap<Channel, VecDeque<Frame>> },
-    WebTransport { session: web_transport_quinn::Session, lanes: HashMap<Channel, WebTransportLane> },
+    WebTransport { session: Box<web_transport_quinn::Session>, lanes: HashMap<Channel, WebTransportLane> },
 }
 
-pub struct WebTransportLane {
+pub(crate) struct WebTransportLane {
     send: web_transport_quinn::SendStream,
     recv: web_transport_quinn::RecvStream,
     decoder: StreamDecoder,
 }
 
 impl Peer {
-    pub async fn send(&mut self, channel: Channel, frame: impl Into<Frame>) {
+    pub(crate) async fn send(&mut self, channel: Channel, frame: impl Into<Frame>) {
         self.send_raw(channel, &frame.into().encode()).await;
     }
 
-    pub async fn send_raw(&mut self, channel: Channel, frame: &Bytes) {
+    pub(crate) async fn send_raw(&mut self, channel: Channel, frame: &Bytes) {
         match self {
             Peer::WebSocket { socket, .. } => {
                 let message = encode_message(channel, std::slice::from_ref(frame));
                 socket.send(Message::Binary(message)).await.unwrap();
             }
             Peer::WebTransport { session, lanes } => {
-                if !lanes.contains_key(&channel) {
-                    let (send, recv) = soon("a stream", session.open_bi()).await.unwrap();
-                    lanes.insert(channel, WebTransportLane { send, recv, decoder: StreamDecoder::new() });
-                }
-                let lane = lanes.get_mut(&channel).unwrap();
+                let lane = match lanes.entry(channel) {
+                    Entry::Occupied(lane) => lane.into_mut(),
+                    Entry::Vacant(place) => {
+                        let (send, recv) = soon("a stream", session.open_bi()).await.unwrap();
+                        place.insert(WebTransportLane { send, recv, decoder: StreamDecoder::new() })
+                    }
+                };
                 lane.send.write_all(&encode_stream(std::slice::from_ref(frame))).await.unwrap();
             }
         }
     }
 
     /// The next frame of a lane; `None` when the lane, or the connection, has ended.
-    pub async fn next(&mut self, channel: Channel) -> Option<Frame> {
+    pub(crate) async fn next(&mut self, channel: Channel) -> Option<Frame> {
         soon("a frame", self.next_frame(channel)).await
     }
 
@@ -218,7 +221,7 @@ impl Peer {
     }
 
     /// The next frame of a lane that is no ping.
-    pub async fn expect(&mut self, channel: Channel) -> Frame {
+    pub(crate) async fn expect(&mut self, channel: Channel) -> Frame {
         loop {
             match self.next(channel).await {
                 Some(Frame::Ping(_)) => {}
@@ -229,7 +232,7 @@ impl Peer {
     }
 
     /// The next frame of a lane that `pick` picks; others are passed over.
-    pub async fn find<T>(&mut self, channel: Channel, mut pick: impl FnMut(Frame) -> Option<T>) -> T {
+    pub(crate) async fn find<T>(&mut self, channel: Channel, mut pick: impl FnMut(Frame) -> Option<T>) -> T {
         loop {
             let frame = self.expect(channel).await;
             if let Some(found) = pick(frame) {
@@ -238,7 +241,7 @@ impl Peer {
         }
     }
 
-    pub async fn find_close(&mut self, channel: Channel) -> Code {
+    pub(crate) async fn find_close(&mut self, channel: Channel) -> Code {
         self.find(channel, |frame| match frame {
             Frame::Close(close) => Some(close.code),
             _ => None,
@@ -246,16 +249,16 @@ impl Peer {
         .await
     }
 
-    pub async fn hello(&mut self, token: &str) {
+    pub(crate) async fn hello(&mut self, token: &str) {
         self.send(CONTROL, frame::Hello { versions: vec![1], token: token.to_owned(), agent: "test".to_owned() }).await;
     }
 
-    pub async fn open(&mut self, channel: Channel, document: &str, role: Role) {
+    pub(crate) async fn open(&mut self, channel: Channel, document: &str, role: Role) {
         self.send(channel, open(channel, document, role)).await;
     }
 
     /// Opens a document as an editor and reads up to `Synced`: the lease, and everything that came.
-    pub async fn edit(&mut self, channel: Channel, document: &str) -> (Editor, Vec<Frame>) {
+    pub(crate) async fn edit(&mut self, channel: Channel, document: &str) -> (Editor, Vec<Frame>) {
         self.open(channel, document, Role::Editor).await;
         let Frame::Opened(opened) = self.expect(channel).await else { panic!("no Opened") };
         assert_eq!(opened.role, Role::Editor);
@@ -278,7 +281,7 @@ impl Peer {
     }
 }
 
-pub fn open(channel: Channel, document: &str, role: Role) -> frame::Open {
+pub(crate) fn open(channel: Channel, document: &str, role: Role) -> frame::Open {
     frame::Open {
         channel,
         document: document.to_owned(),
@@ -292,22 +295,22 @@ pub fn open(channel: Channel, document: &str, role: Role) -> frame::Open {
 }
 
 /// One replica that writes.
-pub struct Editor {
-    pub document: Document,
-    pub actor: Actor,
-    pub channel: Channel,
+pub(crate) struct Editor {
+    pub(crate) document: Document,
+    pub(crate) actor: Actor,
+    pub(crate) channel: Channel,
 }
 
 impl Editor {
     /// Appends text: the batches of it.
-    pub fn write(&mut self, text: &str) -> Vec<Batch> {
+    pub(crate) fn write(&mut self, text: &str) -> Vec<Batch> {
         let end = self.document.text("body").len_scalars();
         self.document.insert("body", Position::Scalar(end), text).unwrap();
         self.document.take_batches()
     }
 
     /// Appends text, sends it, and waits until it is durable.
-    pub async fn write_durably(&mut self, peer: &mut Peer, text: &str) {
+    pub(crate) async fn write_durably(&mut self, peer: &mut Peer, text: &str) {
         let mut last = 0;
         for batch in self.write(text) {
             last = batch.last();
@@ -316,7 +319,7 @@ impl Editor {
         self.durable(peer, last).await;
     }
 
-    pub async fn durable(&self, peer: &mut Peer, counter: u64) {
+    pub(crate) async fn durable(&self, peer: &mut Peer, counter: u64) {
         let actor = self.actor;
         peer.find(self.channel, |frame| match frame {
             Frame::Durable(durable) => (durable.vector.get(&actor) >= counter).then_some(()),
@@ -326,7 +329,7 @@ impl Editor {
         .await;
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.document.text("body").to_string()
     }
 }
