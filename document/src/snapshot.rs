@@ -181,12 +181,13 @@ pub fn fold(snapshot: Option<&Snapshot>, batches: &[Batch]) -> Result<Bytes, Fol
     }
 }
 
-/// Bytes of a snapshot with a checksum that fits them, whatever they are.
-#[cfg(test)]
-pub(crate) fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
-    if bytes.len() >= HEADER {
-        let checksum = xxh64(&bytes[HEADER..]);
-        bytes[HEADER - 8..HEADER].copy_from_slice(&checksum.to_le_bytes());
-    }
+/// A header before a snapshot's content, with the checksum that fits it. For tools and tests that make snapshots of their
+/// own: whether the content holds together is another matter.
+pub fn with_header(content: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER + content.len());
+    bytes.extend_from_slice(&MAGIC);
+    bytes.push(FORMAT);
+    bytes.extend_from_slice(&xxh64(content).to_le_bytes());
+    bytes.extend_from_slice(content);
     bytes
 }

@@ -12,6 +12,8 @@ use crate::batch::encode::write_number;
 const SHORTEST: usize = 192;
 /// Bytes that a reference back repeats, at least.
 const MIN_MATCH: usize = 4;
+/// With one so long, no better one is looked for.
+const LONG_MATCH: usize = 96;
 /// How far back one reaches, at most.
 const WINDOW: usize = 0xffff;
 /// Candidates that are looked at for each repetition.
@@ -124,6 +126,10 @@ fn longest(bytes: &[u8], at: usize, head: u32, before: &[u32]) -> (usize, usize)
         let length = bytes[at..].iter().zip(&bytes[from..]).take_while(|(a, b)| a == b).count();
         if gain(length, at - from) > gain(best.0, best.1) {
             best = (length, at - from);
+        }
+        // Good enough: what repeats itself for long would be compared over and over.
+        if length >= LONG_MATCH {
+            break;
         }
         candidate = before[from];
     }

@@ -269,7 +269,8 @@ fn flipped_bits() {
                 let _ = reader.apply(batch);
             }
         }
-        if let Ok(snapshot) = Snapshot::parse(crate::snapshot::sealed(bytes).into()) {
+        if let Ok(snapshot) = Snapshot::parse(crate::snapshot::with_header(bytes.get(13..).unwrap_or_default()).into())
+        {
             let (version, text) = (reader.version().clone(), reader.text("t").to_string());
             if reader.merge(&snapshot).is_err() {
                 assert_eq!((reader.version(), reader.text("t").to_string()), (&version, text));
