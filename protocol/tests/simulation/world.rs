@@ -1,17 +1,21 @@
 //! One run: pages, a network and a relay, from one seed, on virtual time.
 
+mod check;
+mod trace;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use inkwire_document::{Document, Snapshot, VersionVector};
+use inkwire_document::VersionVector;
 use inkwire_protocol::Role;
 use inkwire_protocol::client::{Lanes, Now};
 use inkwire_protocol::random::Random;
 use inkwire_protocol::room::{RoomConfig, Sabotage};
 
-use crate::host::{Host, MAP, TEXT, Wish, tokens};
+use crate::host::{Host, Wish};
 use crate::network::{Connection, Network, Packet, To, Weather};
 use crate::relay::Relay;
+use trace::describe;
 
 /// When everything must have come to rest, from the moment on which nothing is broken any more.
 const REST: Duration = Duration::from_secs(120);
@@ -415,7 +419,8 @@ impl World {
                 replica.synced()
                     && replica.all_durable()
                     && *replica.document().version() == store
-                    && replica.retained().0 == 0
+                    // What refers to edits that were refused is offered in vain.
+                    && (replica.retained().0 == 0 || replica.status().refused > 0)
             })
     }
 
@@ -433,146 +438,5 @@ impl World {
             )
         };
         self.present().map(describe).collect::<Vec<_>>().join("; ")
-    }
-
-    /// What must hold at every moment.
-    fn check_always(&mut self) -> Result<(), String> {
-        for (actor, counter) in &self.promised.dots {
-            // Looked up only where something was promised that was not checked before.
-            if self.checked.get(actor) < *counter {
-                let stored = self.relay.store.version().get(actor);
-                if stored < *counter {
-                    return Err(format!(
-                        "counter {counter} of actor {actor} was called durable, the store has {stored}"
-                    ));
-                }
-            }
-        }
-        self.checked.clone_from(&self.promised);
-        if let Some(room) = self.relay.room() {
-            let (usage, config) = (room.usage(), &self.relay.config);
-            // A batch may pass a bound that it does not fit into; with as much again for what is offered.
-            let slack = 70 << 10;
-            for (what, bytes, bound) in [
-                ("undurable", usage.undurable_bytes, 2 * config.undurable_bytes + slack),
-                ("waiting", usage.waiting_bytes, config.waiting_bytes),
-                (
-                    "tail",
-                    usage.tail_bytes,
-                    2 * config.undurable_bytes + config.tail_bytes + config.member_bytes + (1 << 20),
-                ),
-                ("presence", usage.presence_bytes, 64 * 1_024 + usage.members * 2_048 + 8_192),
-                ("queued", usage.queued_bytes, usage.members * (256 << 10)),
-            ] {
-                if bytes > bound {
-                    return Err(format!("{bytes} {what} bytes are over the bound of {bound}"));
-                }
-            }
-        }
-        for (index, host) in self.present() {
-            let status = host.replica().status();
-            if status.made() != host.edits {
-                return Err(format!("page {index} made {} edits, its status says {status:?}", host.edits));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_end(&mut self) -> Result<(), String> {
-        let loaded = self.relay.store.loaded();
-        let shown = |document: &Document| {
-            let entries =
-                document.map_entries(MAP).map(|(key, value)| (key.to_owned(), value.clone())).collect::<Vec<_>>();
-            (document.text(TEXT).to_string(), entries)
-        };
-        let expected = shown(&loaded);
-        let again = Snapshot::parse(loaded.snapshot()).map_err(|error| format!("the final snapshot: {error}"))?;
-        let mut from_snapshot = Document::new();
-        from_snapshot.merge(&again).map_err(|error| format!("the final snapshot: {error}"))?;
-        if shown(&from_snapshot) != expected {
-            return Err("the final snapshot shows something else".into());
-        }
-        for (index, host) in self.present() {
-            let replica = host.replica();
-            let found = shown(replica.document());
-            if found != expected {
-                return Err(format!("page {index} shows {found:?}, the store {expected:?}"));
-            }
-            for (actor, counter) in &host.seen.dots {
-                let there = loaded.version().get(actor);
-                if there < *counter {
-                    return Err(format!("page {index} saw counter {counter} of actor {actor}, {there} are there"));
-                }
-            }
-            let status = replica.status();
-            if !self.clocks_jump && !self.roles_change && status.refused > 0 {
-                return Err(format!("page {index}: {} edits were refused for nothing", status.refused));
-            }
-            if status.durable + status.refused != host.edits || status.local + status.sent != 0 {
-                return Err(format!("page {index} made {} edits, its status says {status:?}", host.edits));
-            }
-        }
-        let mut tokens: Vec<_> = tokens(&expected.0).collect();
-        tokens.sort_unstable();
-        if let Some(pair) = tokens.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(format!("{} is there twice in {}", pair[0], expected.0));
-        }
-        Ok(())
-    }
-
-    fn check_presence(&self) -> Result<(), String> {
-        for (index, host) in self.present() {
-            let mut found: Vec<_> =
-                host.replica().presence().values().map(|peer| (peer.subject.clone(), peer.state.clone())).collect();
-            let others = self.present().filter(|(other, _)| *other != index);
-            let mut expected: Vec<_> =
-                others.filter_map(|(_, other)| Some((other.name.clone(), other.presence.clone()?))).collect();
-            found.sort();
-            expected.sort();
-            if found != expected {
-                return Err(format!("page {index} sees presence {found:?}, there is {expected:?}"));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The frames of a packet, for the trace.
-fn describe(packet: &Packet) -> String {
-    use inkwire_protocol::wire::{StreamDecoder, split_datagram, split_message};
-    let frames = |frames: Vec<bytes::Bytes>| {
-        frames.iter().map(|frame| short(&inkwire_protocol::Frame::decode(frame))).collect::<Vec<_>>().join(" ")
-    };
-    match packet {
-        Packet::Lane(channel, bytes) => {
-            let mut decoder = StreamDecoder::new();
-            decoder.push(bytes);
-            let all = std::iter::from_fn(|| decoder.next_frame().ok().flatten()).collect();
-            format!("{channel}: {}", frames(all))
-        }
-        Packet::Message(bytes) => match split_message(bytes) {
-            Ok((channel, all)) => format!("{}: {}", channel.0, frames(all)),
-            Err(error) => error.to_string(),
-        },
-        Packet::Datagram(bytes) => match split_datagram(bytes) {
-            Ok((channel, frame)) => format!("{} datagram: {}", channel.0, frames(vec![frame])),
-            Err(error) => error.to_string(),
-        },
-        Packet::Finish(channel) => format!("{channel} finished"),
-        Packet::End => "the end".into(),
-    }
-}
-
-fn short(frame: &Result<inkwire_protocol::Frame, inkwire_protocol::frame::FrameError>) -> String {
-    use inkwire_protocol::Frame;
-    match frame {
-        Ok(Frame::Batch(batch)) => format!("Batch({} {}+{})", batch.actor, batch.first, batch.count),
-        Ok(Frame::Offer(batch)) => format!("Offer({} {}+{})", batch.actor, batch.first, batch.count),
-        Ok(Frame::Snapshot(chunk)) => format!("Snapshot({} of {} bytes)", chunk.index, chunk.bytes.len()),
-        Ok(frame @ (Frame::Ping(_) | Frame::Pong(_) | Frame::PresenceUpdate(_) | Frame::Presence(_))) => {
-            frame.name().into()
-        }
-        Ok(frame) => format!("{frame:?}"),
-        Err(error) => error.to_string(),
     }
 }
