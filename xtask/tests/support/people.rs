@@ -100,9 +100,6 @@ impl Person {
 
     /// Loses its memory at once.
     pub(crate) fn die(self, ledger: &Ledger) {
-        if let Some(writing) = &self.writing {
-            writing.abort();
-        }
         if let Some(author) = self.author {
             ledger.died(author);
         }
@@ -111,6 +108,15 @@ impl Person {
     /// A writer that has failed would make the test weaker, not fail it.
     pub(crate) fn is_well(&self) -> bool {
         self.writing.as_ref().is_none_or(|writing| !writing.is_finished())
+    }
+}
+
+/// What writes ends with its person, before the client that it writes through.
+impl Drop for Person {
+    fn drop(&mut self) {
+        if let Some(writing) = &self.writing {
+            writing.abort();
+        }
     }
 }
 
