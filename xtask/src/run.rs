@@ -1,6 +1,9 @@
 //! The relay with the demo editor, for a first look and for development.
 
-use anyhow::{Context, Result, bail};
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
 
 use crate::build::{self, Profile};
 use crate::command::command;
@@ -10,7 +13,7 @@ use crate::{progress, workspace};
 ///
 /// # Errors
 ///
-/// When the build fails, or the relay ends with an error.
+/// When the build fails, or the relay cannot be started. Otherwise the relay's exit status is ours.
 pub(crate) fn serve(profile: Profile, flags: &[String]) -> Result<()> {
     let binaries = build::everything(profile)?;
     let data = workspace::target().join("inkwire-data");
@@ -20,10 +23,23 @@ pub(crate) fn serve(profile: Profile, flags: &[String]) -> Result<()> {
     if !flags.iter().any(|flag| flag == "--data" || flag.starts_with("--data=")) {
         relay.arg("--data").arg(&data);
     }
-    let status = relay.args(flags).status().with_context(|| format!("cannot start {}", binaries.relay.display()))?;
-    // Ctrl-C reaches the relay too, which drains and exits with 0.
-    if !status.success() {
-        bail!("the relay ended with {status}");
-    }
+    relay.args(flags);
+    become_it(relay)
+}
+
+/// Replaces this process, as `cargo run` did to start it: a Ctrl-C then ends the relay alone, which drains before the
+/// prompt comes back.
+#[cfg(unix)]
+fn become_it(mut relay: Command) -> Result<()> {
+    use std::os::unix::process::CommandExt as _;
+    let error = relay.exec();
+    Err(error).with_context(|| format!("cannot start {}", Path::new(relay.get_program()).display()))
+}
+
+#[cfg(not(unix))]
+fn become_it(mut relay: Command) -> Result<()> {
+    let status =
+        relay.status().with_context(|| format!("cannot start {}", Path::new(relay.get_program()).display()))?;
+    anyhow::ensure!(status.success(), "the relay ended with {status}");
     Ok(())
 }

@@ -30,11 +30,11 @@ pub(crate) struct Browsers {
 pub(crate) fn require() -> Result<Browsers> {
     Ok(Browsers {
         chromium: chromium()?,
-        firefox: program("INKWIRE_FIREFOX", &["firefox-esr", "firefox"], &["firefox-esr"])?,
+        firefox: program(Some("INKWIRE_FIREFOX"), &["firefox-esr", "firefox"], &["firefox-esr"])?,
         webkit_driver: {
             // WebKitGTK has no headless mode.
-            program("", &["xvfb-run"], &["xvfb", "xauth"])?;
-            program("", &["WebKitWebDriver"], &["webkit2gtk-driver"])?
+            program(None, &["xvfb-run"], &["xvfb", "xauth"])?;
+            program(None, &["WebKitWebDriver"], &["webkit2gtk-driver"])?
         },
         webkit_browser: mini_browser()?,
     })
@@ -47,12 +47,16 @@ pub(crate) fn require() -> Result<Browsers> {
 /// One line that says what to install.
 pub(crate) fn chromium() -> Result<PathBuf> {
     let packages: Vec<&str> = ["chromium"].into_iter().chain(FONTS).collect();
-    program("INKWIRE_CHROMIUM", &["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"], &packages)
+    program(
+        Some("INKWIRE_CHROMIUM"),
+        &["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"],
+        &packages,
+    )
 }
 
 /// The first of `names` on PATH, unless the environment names another; on a Debian its `packages` are installed first.
-fn program(variable: &str, names: &[&str], packages: &[&str]) -> Result<PathBuf> {
-    if let Some(named) = std::env::var_os(variable).filter(|_| !variable.is_empty()) {
+fn program(variable: Option<&str>, names: &[&str], packages: &[&str]) -> Result<PathBuf> {
+    if let Some(named) = variable.and_then(std::env::var_os) {
         return Ok(named.into());
     }
     let found = || names.iter().find_map(|name| find(name));
