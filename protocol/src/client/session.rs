@@ -105,6 +105,10 @@ impl Client {
     /// The shell could not connect.
     pub fn connect_failed(&mut self, now: Now) {
         self.advance(now);
+        // A shell may let go of a transport that ends before it was handed `Disconnect`: now it is certain that there is none.
+        if matches!(self.connection, Connection::Ending { again: true, .. }) {
+            self.ended(true);
+        }
         if matches!(self.connection, Connection::Waiting) {
             self.schedule_reconnect(None);
         }

@@ -167,6 +167,20 @@ fn a_relay_that_goes_away_says_when_and_where_to_come_back() {
     assert_eq!(peer.disconnected, Some(Code::GoingAway));
 }
 
+/// As a relay's drain looks to a shell that drops the transport before it polls: the relay closes, then cannot be reached.
+#[test]
+fn an_attempt_that_fails_after_a_close_is_followed_by_another() {
+    for lanes in BOTH {
+        let mut peer = Peer::welcomed(lanes);
+        peer.say(Channel::CONTROL, Close { code: Code::GoingAway, reason: String::new() });
+        for attempt in 0..3 {
+            let events: Vec<_> = std::iter::from_fn(|| peer.client.poll_event()).collect();
+            assert_eq!(reconnects(&events).len(), 1, "attempt {attempt}");
+            peer.client.connect_failed(peer.at());
+        }
+    }
+}
+
 #[test]
 fn the_application_ends_it() {
     for lanes in BOTH {
