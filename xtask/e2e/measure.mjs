@@ -80,19 +80,29 @@ async function pages(relay, name, { start, edits, text }, { writer, observer, ra
     const to = await join(browser, relay, { document, transport: observer })
     await to.run(page.watchMarks)
     if (start) await from.run(page.replay, { edits: [[0, 0, start]], every: Infinity })
+    const before = await received(relay)
     const arrived = to.run(page.wholeAt, { expected: text, millis: WAIT_MILLIS })
     const { began, made, durable, ended } = await from.run(page.replay, { edits, every: EVERY, rate })
     const whole = await arrived
+    const bytes = (await received(relay)) - before
     const seen = await to.run(page.marksSeen)
     const seconds = (Math.max(whole ?? Infinity, ended) - began) / 1000
     const latencies = [seen, durable].flatMap(times => {
       const all = Object.keys(made).filter(mark => times[mark]).map(mark => times[mark] - made[mark]).sort((a, b) => a - b)
       return [0.5, 0.99].map(part => fixed(all[Math.floor(part * (all.length - 1))]))
     })
-    row(`${name}, in pages`, writer, observer, "writer", count(edits.length / seconds), ...latencies, "", verdict(whole !== null))
+    row(`${name}, in pages`, writer, observer, "writer", count(edits.length / seconds), ...latencies, fixed(bytes / edits.length), verdict(whole !== null))
   } finally {
     for (const end of ends) await end()
   }
+}
+
+/** Bytes of frames that the relay has received so far; in a replay nearly all are the writer's. */
+async function received(relay) {
+  const metrics = await (await fetch(`${relay.origin}/metrics`)).text()
+  const [, bytes] = /^inkwire_bytes_received_total (\d+)/m.exec(metrics) ?? []
+  if (!bytes) throw new Error("the relay has no metric inkwire_bytes_received_total")
+  return Number(bytes)
 }
 
 function row(...cells) {
