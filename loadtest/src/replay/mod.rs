@@ -148,7 +148,7 @@ async fn replay(
     let (written, seen, durable) = tokio::try_join!(
         writing,
         watch::seen(&copy, actor, goal.clone(), &progress),
-        watch::durable(&source, actor, goal.clone(), &progress),
+        watch::durable(&source, actor, goal.clone()),
     )?;
     let seconds = begin.elapsed().as_secs_f64();
     let sent_bytes = writer.traffic().sent_bytes - before.sent_bytes;

@@ -16,24 +16,19 @@ pub(super) struct Reached {
     pub(super) counter: u64,
 }
 
-/// How far the edits have come, for the writer who must not run too far ahead.
+/// How far the observer has come, for the writer who must not run too far ahead.
 #[derive(Debug)]
-pub(super) struct Progress {
-    seen: Sender<u64>,
-    durable: Sender<u64>,
-}
+pub(super) struct Progress(Sender<u64>);
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self { seen: Sender::new(0), durable: Sender::new(0) }
+        Self(Sender::new(0))
     }
 
-    /// Waits until the observer has everything up to `counter` and that is durable.
+    /// Waits until the observer has everything up to `counter`.
     pub(super) async fn reach(&self, counter: u64) {
-        for reached in [&self.seen, &self.durable] {
-            // The sender is ours: it is not gone.
-            let _ = reached.subscribe().wait_for(|reached| *reached >= counter).await;
-        }
+        // The sender is ours: it is not gone.
+        let _ = self.0.subscribe().wait_for(|seen| *seen >= counter).await;
     }
 }
 
@@ -44,7 +39,12 @@ pub(super) async fn seen(
     goal: Receiver<Option<u64>>,
     progress: &Progress,
 ) -> Result<Vec<Reached>, ReplayError> {
-    follow(copy, goal, &progress.seen, |replica| Some(position(replica.document(), actor))).await
+    follow(copy, goal, |replica| {
+        let counter = position(replica.document(), actor);
+        progress.0.send_replace(counter);
+        Some(counter)
+    })
+    .await
 }
 
 /// Follows what the writer knows to be durable, until that is everything up to `goal`, once that is known.
@@ -52,9 +52,8 @@ pub(super) async fn durable(
     source: &Document,
     actor: Actor,
     goal: Receiver<Option<u64>>,
-    progress: &Progress,
 ) -> Result<Vec<Reached>, ReplayError> {
-    follow(source, goal, &progress.durable, |replica| {
+    follow(source, goal, |replica: &Replica| {
         (replica.document().actor() == Some(actor)).then(|| replica.durable().get(&actor))
     })
     .await
@@ -63,7 +62,6 @@ pub(super) async fn durable(
 async fn follow(
     document: &Document,
     mut goal: Receiver<Option<u64>>,
-    progress: &Sender<u64>,
     counter: impl Fn(&Replica) -> Option<u64>,
 ) -> Result<Vec<Reached>, ReplayError> {
     let mut document = document.clone();
@@ -72,7 +70,6 @@ async fn follow(
         let counter = document.read(&counter)?.ok_or(ReplayError::Retired)?;
         if reached.last().is_none_or(|last| last.counter < counter) {
             reached.push(Reached { at: Instant::now(), counter });
-            progress.send_replace(counter);
         }
         if goal.borrow_and_update().is_some_and(|goal| counter >= goal) {
             return Ok(reached);

@@ -15,10 +15,9 @@ use crate::trace::{Edit, Trace};
 /// How many edits may wait for the transport. Enough that it never runs dry, few enough that an edit's latency is the
 /// relay's and not that of a queue of ours.
 const WINDOW_EDITS: u64 = 512;
-/// How many edits may be under way: made, and not yet both seen and durable. Without it a writer that is faster than the
-/// observer would measure the length of the relay's queue. At 300,000 edits a second it is 27 ms, several times an fsync,
-/// so it costs no speed.
-const IN_FLIGHT_EDITS: usize = 8_192;
+/// How far the writer may be ahead of the observer. Without it a writer that is faster would measure the length of the
+/// relay's queue. What is not durable is bounded by the outbox alone: waiting for the disk would cost speed.
+const AHEAD_EDITS: usize = 8_192;
 /// How many edits are made between two looks at the window, and at other tasks.
 const TURN_EDITS: usize = 64;
 /// Roughly how much text one insert of the start may have: batches have 60 KiB.
@@ -79,7 +78,7 @@ pub(super) async fn edits(
             bar.inc(since_turn as u64);
             since_turn = 0;
             document.wait(|replica| replica.status().local < WINDOW_EDITS).await?;
-            if let Some(behind) = written.len().checked_sub(IN_FLIGHT_EDITS.div_ceil(plan.batch)) {
+            if let Some(behind) = written.len().checked_sub(AHEAD_EDITS.div_ceil(plan.batch)) {
                 progress.reach(written[behind].counter).await;
             }
             tokio::task::yield_now().await;

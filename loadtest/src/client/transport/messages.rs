@@ -44,28 +44,34 @@ impl MessageLink {
 
 type Stream = WebSocketStream<Box<dyn Socket>>;
 
-/// Buffers whatever waits and flushes when nothing more does: many small messages become one write.
+/// Buffers whatever waits and flushes when nothing more does: many small messages become one write. Ends with `Close`.
 async fn write(
     mut sink: SplitSink<Stream, Message>,
     mut waiting: mpsc::UnboundedReceiver<Message>,
     queued: Arc<Queued>,
 ) {
-    while let Some(first) = waiting.recv().await {
+    let mut closing = false;
+    while !closing {
+        let Some(first) = waiting.recv().await else {
+            return;
+        };
         let mut next = Some(first);
         let mut taken = 0;
         let written = async {
             while let Some(message) = next.take().or_else(|| waiting.try_recv().ok()) {
-                taken += message.len();
+                // A close is not counted by those who wait for room.
+                match message.is_close() {
+                    true => closing = true,
+                    false => taken += message.len(),
+                }
                 sink.feed(message).await?;
             }
             sink.flush().await
         }
         .await;
         queued.remove(taken);
-        if written.is_err() {
-            // The reader meets the same end and reports it.
-            break;
-        }
+        // The reader meets the same end and reports it.
+        closing |= written.is_err();
     }
 }
 
