@@ -21,12 +21,27 @@ export async function open({ document, transport, role = "editor" }) {
   const millis = performance.now() - started
   const doc = client.open(document)
   await doc.synced
+  const body = doc.text("body")
   const pause = new MessageChannel()
+  // An edit that does not fit changes nothing; it is made once the outbox has drained.
+  const whenRoom = act => {
+    try {
+      return act()
+    } catch (error) {
+      if (!(error instanceof OutboxFull)) throw error
+      return doc.durable().then(() => whenRoom(act))
+    }
+  }
   globalThis.session = {
     client,
     doc,
-    body: doc.text("body"),
+    body,
     errors: { ReadOnly, OutboxFull },
+    // One edit of a trace; what it does goes out at the end of its task.
+    async edit([position, deleted, inserted]) {
+      if (deleted) await whenRoom(() => body.delete(position, deleted))
+      if (inserted) await whenRoom(() => body.insert(position, inserted))
+    },
     // A whole turn of the event loop, in which what came in is handled; setTimeout would take 4 ms.
     turn: () => new Promise(resolve => {
       pause.port1.onmessage = resolve
@@ -36,24 +51,12 @@ export async function open({ document, transport, role = "editor" }) {
   return { transport: doc.status.transport, millis }
 }
 
-/** Types edits one by one, one batch each, letting the page breathe in between. */
+/** Types edits one by one, letting the page breathe in between. */
 export async function type(edits) {
-  const { doc, body, errors, turn } = session
-  let done = 0
-  for (const [position, deleted, inserted] of edits) {
-    for (;;) {
-      try {
-        if (deleted) body.delete(position, deleted)
-        if (inserted) body.insert(position, inserted)
-        break
-      } catch (error) {
-        if (!(error instanceof errors.OutboxFull)) throw error
-        await doc.durable()
-      }
-    }
-    // The edit goes out at the end of its task.
-    await null
-    if (++done % 32 === 0) await turn()
+  const { edit, turn } = session
+  for (const [index, one] of edits.entries()) {
+    await edit(one)
+    if (index % 32 === 31) await turn()
   }
 }
 

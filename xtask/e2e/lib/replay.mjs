@@ -17,7 +17,7 @@ export function marksSeen() {
 
 /** Types edits as fast as the page can, or `rate` a second; gives the times of its beginning, and of each mark's edit and durability. */
 export async function replay({ edits, every, rate }) {
-  const { doc, body, errors, turn } = session
+  const { doc, edit, turn } = session
   const marks = doc.map("marks")
   const now = () => performance.timeOrigin + performance.now()
   const began = now()
@@ -25,24 +25,12 @@ export async function replay({ edits, every, rate }) {
   const durable = {}
   const waits = []
   for (let i = 0; i < edits.length; i++) {
-    const [position, deleted, inserted] = edits[i]
-    for (;;) {
-      try {
-        if (deleted) body.delete(position, deleted)
-        if (inserted) body.insert(position, inserted)
-        break
-      } catch (error) {
-        if (!(error instanceof errors.OutboxFull)) throw error
-        await doc.durable()
-      }
-    }
+    await edit(edits[i])
     if (i % every === 0) {
       marks.set("edit", i)
       made[i] = now()
       waits.push(doc.durable().then(() => (durable[i] = now())))
     }
-    // The edit goes out at the end of its task, as a batch of its own.
-    await null
     if (i % 32 === 31) await turn()
     if (rate) while (now() < began + ((i + 1) * 1000) / rate) await turn()
   }
