@@ -1,3 +1,4 @@
+import { callback as checkCallback, isBytes, string as checkString, unsigned } from "./arguments.js"
 import { Observers } from "./observers.js"
 import type { Unobserve } from "./observers.js"
 import type { OpenDocument } from "./document.js"
@@ -42,11 +43,12 @@ export class Text {
    * Puts `string` before `index`. A position inside a surrogate pair moves to the pair's start; a lone surrogate becomes
    * U+FFFD, in this view and in the document alike.
    *
-   * @throws RangeError when `index` is negative or past the end.
+   * @throws RangeError when `index` is negative or past the end, TypeError for arguments of another type.
    * @throws {@link ReadOnly}, {@link OutboxFull}, {@link Closed}; the text is unchanged then.
    */
   insert(index: number, string: string): void {
     const at = unsigned(index, "index")
+    checkString(string, "the text to insert")
     if (string === "") {
       if (at > this.length) throw new RangeError(`position ${at} is past the text's length ${this.length}`)
       return
@@ -95,6 +97,7 @@ export class Text {
 
   /** Where an {@link anchor} is now; undefined while the edit it refers to has not come, or for a string that is none. */
   position(anchor: string): number | undefined {
+    checkString(anchor, "an anchor")
     return this.#doc.read((core, document) => core.text_position(document, this.name, anchor))
   }
 
@@ -103,6 +106,7 @@ export class Text {
    * the relay's bytes arrive.
    */
   observe(callback: (change: TextChange) => void): Unobserve {
+    checkCallback(callback)
     this.#doc.observed()
     return this.#observers.add(callback)
   }
@@ -125,13 +129,15 @@ export class SharedMap {
 
   /** The key's value, or undefined when it has none. */
   get(key: string): MapValue | undefined {
+    checkString(key, "a map's key")
     return this.#doc.read((core, document) => core.map_get(document, this.name, key)) as MapValue | undefined
   }
 
-  /** @throws TypeError for a value of another type; {@link ReadOnly}, {@link OutboxFull}, {@link Closed}. */
+  /** @throws TypeError for a key or value of another type; {@link ReadOnly}, {@link OutboxFull}, {@link Closed}. */
   set(key: string, value: MapValue): void {
+    checkString(key, "a map's key")
     const type = typeof value
-    if (value !== null && type !== "boolean" && type !== "number" && type !== "string" && !(value instanceof Uint8Array)) {
+    if (value !== null && type !== "boolean" && type !== "number" && type !== "string" && !isBytes(value)) {
       throw new TypeError("a map's value must be null, a boolean, a number, a string or a Uint8Array")
     }
     this.#doc.edit((core, now, document) => core.map_set(now, document, this.name, key, value))
@@ -153,6 +159,7 @@ export class SharedMap {
 
   /** Calls back with every change from now on, one key each. */
   observe(callback: (change: MapChange) => void): Unobserve {
+    checkCallback(callback)
     this.#doc.observed()
     return this.#observers.add(callback)
   }
@@ -161,11 +168,4 @@ export class SharedMap {
   notify(change: MapChange): void {
     this.#observers.notify(change)
   }
-}
-
-function unsigned(value: number, what: string): number {
-  if (!Number.isInteger(value) || value < 0 || value > 0xffff_ffff) {
-    throw new RangeError(`${what} must be a whole number from 0 on, not ${value}`)
-  }
-  return value
 }

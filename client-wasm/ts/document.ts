@@ -1,4 +1,5 @@
 import type { Core as WasmCore } from "../pkg/inkwire_client_wasm.js"
+import { string as checkString } from "./arguments.js"
 import { SharedMap, Text } from "./containers.js"
 import type { MapValue, Origin, TextDelta } from "./containers.js"
 import { Closed, Refused } from "./errors.js"
@@ -99,12 +100,14 @@ export class OpenDocument {
   }
 
   text(name: string): Text {
+    checkString(name, "a text's name")
     let text = this.#texts.get(name)
     if (!text) this.#texts.set(name, (text = new Text(this, name)))
     return text
   }
 
   map(name: string): SharedMap {
+    checkString(name, "a map's name")
     let map = this.#maps.get(name)
     if (!map) this.#maps.set(name, (map = new SharedMap(this, name)))
     return map

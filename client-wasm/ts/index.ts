@@ -45,6 +45,9 @@ export interface ConnectOptions {
 /** How long {@link connect} tries unless told otherwise. */
 const CONNECT_MILLIS = 10_000
 
+/** A timer of more than this fires at once. */
+const MAX_TIMER_MILLIS = 0x7fff_ffff
+
 /** One for the page, so that its memory of what came through serves every client. */
 const dialer = new Dialer({
   webtransport: dialWebTransport,
@@ -60,7 +63,8 @@ const dialer = new Dialer({
  * Connects to a relay; resolves when it has welcomed the session.
  *
  * @throws {@link Refused} when the relay turns the session away for good, with its reason; {@link TokenFailed};
- * {@link ConnectionFailed} when nothing came through within `timeout`; TypeError for a URL or transport that is none.
+ * {@link ConnectionFailed} when nothing came through within `timeout`; TypeError for an option that is none, RangeError for a
+ * `timeout` that is negative or not a number.
  */
 export async function connect(options: ConnectOptions): Promise<Client> {
   const { transport = "auto", timeout = CONNECT_MILLIS, signal } = options
@@ -70,11 +74,18 @@ export async function connect(options: ConnectOptions): Promise<Client> {
   if (typeof options.token !== "string" && typeof options.token !== "function") {
     throw new TypeError("token must be a string or a function that gives one")
   }
+  if (typeof timeout !== "number") throw new TypeError("timeout must be a number of milliseconds")
+  if (!(timeout >= 0)) throw new RangeError(`timeout must be 0 or more milliseconds, not ${timeout}`)
+  // Relative to the page a URL can be made of anything, `undefined` included.
+  if (typeof options.url !== "string" && (typeof options.url !== "object" || options.url === null)) {
+    throw new TypeError("url must be a string or a URL")
+  }
   const base = relayBase(options.url, globalThis.location?.href)
   signal?.throwIfAborted()
   await loadCore()
   const session = new Session({ base, token: options.token, choice: transport, dialer, agent: "inkwire-js" })
-  const timer = setTimeout(() => session.giveUp(`no answer from ${base.href} within ${timeout} ms`), timeout)
+  const giveUp = () => session.giveUp(`no answer from ${base.href} within ${timeout} ms`)
+  const timer = timeout > MAX_TIMER_MILLIS ? undefined : setTimeout(giveUp, timeout)
   const abort = () => session.close()
   signal?.addEventListener("abort", abort)
   try {

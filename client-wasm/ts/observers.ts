@@ -1,3 +1,5 @@
+import { callback as checkCallback } from "./arguments.js"
+
 /** Ends an observation. Calling it again does nothing. */
 export type Unobserve = () => void
 
@@ -9,7 +11,9 @@ export class Observers<T> {
     return this.#callbacks.size
   }
 
+  /** @throws TypeError for what is no function. */
   add(callback: (value: T) => void): Unobserve {
+    checkCallback(callback)
     // A wrapper of its own lets one function observe twice and end each observation separately.
     const entry = (value: T) => callback(value)
     this.#callbacks.add(entry)

@@ -35,12 +35,13 @@ export class Presence {
    * Says something about this session to all others; null takes it back. The latest wins and earlier ones may never be seen,
    * so put all there is to say into each.
    *
-   * @throws {@link InkwireError} `presence_too_large` past {@link MAX_PRESENCE_BYTES}.
+   * @throws TypeError for what JSON cannot hold; {@link InkwireError} `presence_too_large` past {@link MAX_PRESENCE_BYTES}.
    */
   set(state: Json): void {
-    const bytes = state === null ? undefined : new TextEncoder().encode(JSON.stringify(state))
+    const bytes = state === null ? undefined : new TextEncoder().encode(json(state))
     if (bytes && bytes.length > MAX_PRESENCE_BYTES) {
-      throw new InkwireError("presence_too_large", `a presence state of ${bytes.length} bytes is over ${MAX_PRESENCE_BYTES}`)
+      const message = `a presence state of ${bytes.length} bytes as JSON: at most ${MAX_PRESENCE_BYTES} are allowed`
+      throw new InkwireError("presence_too_large", message)
     }
     this.#doc.setPresence(bytes)
     this.#own = state
@@ -80,4 +81,18 @@ export class Presence {
       if (this.#doc.isOpen) this.#observers.notify(this.get())
     })
   }
+}
+
+/** The state as JSON. */
+function json(state: unknown): string {
+  let text: string | undefined
+  let cause: unknown
+  try {
+    text = JSON.stringify(state)
+  } catch (error) {
+    cause = error // a circle, a bigint
+  }
+  // `undefined`, functions and symbols have no JSON and no error either.
+  if (text === undefined) throw new TypeError("a presence state must be something that JSON can hold", { cause })
+  return text
 }
