@@ -162,6 +162,8 @@ export class Session {
   }
 
   #connected(transport: Transport, token: string): void {
+    // The core counts an older connection as lost; nobody else would end it.
+    this.#transport?.close(0, "replaced")
     this.#transport = transport
     const live = () => this.#transport === transport && !this.#error
     const enter = (receive: () => void) => {
@@ -229,11 +231,12 @@ export class Session {
     this.#setTimer()
   }
 
-  #transmit(): void {
+  /** `leaving`: also into a full transport, of which nothing more is expected; what the core still says then is little. */
+  #transmit(leaving = false): void {
     for (;;) {
       const transport = this.#transport
       // Without a transport the core has nothing to say; a full one calls back when it drains.
-      if (!transport || !transport.writable) return
+      if (!transport || !(leaving || transport.writable)) return
       const kind = this.core.call(core => core.poll_transmit(this.now(), TRANSMIT_BYTES))
       if (kind === TransmitKind.Nothing) return
       const channel = this.core.call(core => core.transmit_channel())
@@ -272,6 +275,8 @@ export class Session {
           this.#closedByRelay(code, text, amount > 0)
           break
         case EventKind.Reconnect:
+          // The core is done with a connection that may be stuck, and waits to be asked for its end.
+          this.#transmit(true)
           this.#setConnection()
           this.#retryAfter(amount)
           break

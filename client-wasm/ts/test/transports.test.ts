@@ -84,6 +84,21 @@ test("a WebSocket that is full says so, and calls back when it drains", context 
   assert.deepEqual(events.log, ["writable", "message 5", "closed WebSocket closed (code 1006)"])
 })
 
+test("a WebSocket that was closed while full is not asked any more whether it drains", context => {
+  mock.timers.enable({ apis: ["setTimeout"] })
+  context.after(() => mock.timers.reset())
+  const socket = new FakeSocket()
+  const transport = new WebSocketTransport(socket as unknown as WebSocket)
+  const events = new Recorder()
+  transport.start(events)
+  transport.sendMessage(bytes(SEND_BUFFER_BYTES))
+  assert.equal(transport.writable, false)
+  transport.close(0, "")
+  socket.bufferedAmount = 0
+  mock.timers.tick(50)
+  assert.deepEqual(events.log, [])
+})
+
 test("close codes and reasons fit what a browser allows", () => {
   const socket = new FakeSocket()
   new WebSocketTransport(socket as unknown as WebSocket).close(7, "é".repeat(100))

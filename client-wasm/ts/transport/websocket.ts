@@ -82,6 +82,8 @@ export class WebSocketTransport implements Transport {
 
   close(code: number, reason: string): void {
     // A page may only use 1000 and 3000–4999; the relay's codes are small numbers.
+    this.#awaitDrain = () => undefined
+    clearTimeout(this.#drain)
     const shown = code === 0 ? 1000 : 4000 + Math.min(code, 999)
     this.#socket.close(shown, truncate(reason))
   }
