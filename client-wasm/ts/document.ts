@@ -252,9 +252,14 @@ export class OpenDocument {
 
   /** Local, sent, durable, refused, and the role's number. */
   #counts(): [number, number, number, number, number] {
-    const [local = 0, sent = 0, durable = 0, refused = 0, role = 0] = this.#session.core.call(core => core.status(this.number))
-    return [local, sent, durable, refused, role]
+    const { core } = this.#session
+    // Of a core that failed the last that it said is all there is.
+    if (core.poison) return this.#known
+    const [local = 0, sent = 0, durable = 0, refused = 0, role = 0] = core.call(core => core.status(this.number))
+    return (this.#known = [local, sent, durable, refused, role])
   }
+
+  #known: [number, number, number, number, number] = [0, 0, 0, 0, 0]
 
   #snapshot(): StatusSnapshot {
     if (this.#last) return { ...this.#last, connection: "closed", transport: null, error: this.#error }

@@ -5,6 +5,7 @@ import { mock, test } from "node:test"
 import type { TestContext } from "node:test"
 import wasmPath from "inkwire-wasm"
 import { loadCoreSync } from "../core.js"
+import { InternalError } from "../errors.js"
 import { Session } from "../session.js"
 import { Dialer } from "../transport/race.js"
 import type { Transport, TransportEvents, TransportKind } from "../transport/types.js"
@@ -162,4 +163,24 @@ test("a transport that is replaced is closed, and what it still says is not hear
   second.say(welcome)
   assert.equal(bench.session.connection, "connected")
   assert.equal(second.closedWith, undefined)
+})
+
+test("a core that fails ends all that hangs on it", async context => {
+  const bench = new Bench(context)
+  const transport = await bench.connected()
+  const documents = [bench.session.open("one"), bench.session.open("two")]
+  documents[0]!.doc.text("body").insert(0, "abc")
+  const durable = documents[0]!.doc.durable()
+  const trap = () => { throw new WebAssembly.RuntimeError("unreachable") }
+  assert.throws(() => bench.session.core.call(trap), InternalError)
+  assert.ok(bench.session.error instanceof InternalError)
+  assert.notEqual(transport.closedWith, undefined)
+  await assert.rejects(durable, InternalError)
+  for (const { doc } of documents) {
+    assert.equal(doc.status.connection, "closed")
+    assert.ok(doc.status.error instanceof InternalError)
+    await assert.rejects(doc.synced, InternalError)
+    assert.throws(() => doc.text("body").insert(0, "x"), InternalError)
+  }
+  assert.equal(documents[0]!.status.local + documents[0]!.status.sent, 1, "what was known last")
 })
