@@ -181,9 +181,9 @@ fn metadata(arguments: &[&str]) -> Value {
         .args(arguments)
         .current_dir(root())
         .output()
-        .unwrap();
+        .expect("cargo runs: it runs this test");
     assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    serde_json::from_slice(&output.stdout).expect("cargo prints JSON")
 }
 
 fn list<'a>(value: &'a Value, key: &str) -> &'a Vec<Value> {
@@ -199,13 +199,13 @@ fn folder(package: &str) -> &str {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a crate lies in the workspace").to_owned()
 }
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in std::fs::read_dir(folder).expect("a crate has sources") {
+        let path = entry.expect("the folder can be read").path();
         // A module of tests reaches what a test needs.
         if path.file_stem().is_some_and(|name| name == "tests") {
             continue;

@@ -61,16 +61,18 @@ fn pages_of_the_book_are_in_its_summary_and_exist() {
 
 /// Files under version control that match, as git lists them.
 fn tracked(patterns: &[&str]) -> Vec<PathBuf> {
-    let output = Command::new("git").arg("ls-files").arg("--").args(patterns).current_dir(root()).output().unwrap();
+    let output = Command::new("git")
+        .arg("ls-files")
+        .arg("--")
+        .args(patterns)
+        .current_dir(root())
+        .output()
+        .expect("git is installed");
     assert!(output.status.success(), "git ls-files: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout)
-        .unwrap()
-        .lines()
-        .map(PathBuf::from)
-        .filter(|path| root().join(path).exists())
-        .collect()
+    let listed = String::from_utf8(output.stdout).expect("names of files are UTF-8");
+    listed.lines().map(PathBuf::from).filter(|path| root().join(path).exists()).collect()
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a crate lies in the workspace").to_owned()
 }
