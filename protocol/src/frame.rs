@@ -14,7 +14,7 @@ use inkwire_document::{Actor, VersionVector};
 use serde::de::SeqAccess;
 use serde::ser::SerializeTuple;
 
-pub use parts::{Base, Channel, Claim, Lease, Options, PresenceEntry, Role};
+pub use parts::{Base, Channel, Claim, Extends, Lease, Options, PresenceEntry, Role};
 use value::{Adapter, Value, element, from_slice};
 
 use crate::Code;
@@ -197,6 +197,8 @@ frames! {
         part: VersionVector,
         /// Whether more parts follow before the frame that they extend.
         more: bool,
+        /// Which vector of an [`Open`] the part belongs to; left out, it is the first.
+        extends: Extends,
     }
 
     /// Relay → client: a chunk of an encoded document snapshot, full or partial, to be merged when all are there.

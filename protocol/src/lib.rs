@@ -27,8 +27,10 @@ pub mod record;
 pub mod replica;
 pub mod room;
 pub mod session;
+mod vectors;
 pub mod wire;
 
 pub use clock::Clock;
 pub use code::Code;
 pub use frame::{Channel, Frame, Role};
+pub use vectors::Opening;

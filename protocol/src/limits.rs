@@ -22,6 +22,12 @@ pub const MAX_DATAGRAM_BYTES: usize = 1_024;
 /// The most bytes of a snapshot in one `Snapshot` frame.
 pub const MAX_SNAPSHOT_CHUNK_BYTES: usize = 60 * 1_024;
 
+/// The most entries of a vector in one frame, as this implementation splits them: 18 bytes each, at most.
+pub const VECTOR_PART_ENTRIES: usize = 3_000;
+
+/// The most entries that a relay takes for the vectors of one `Open`, together.
+pub const MAX_OPEN_ENTRIES: usize = 1 << 19;
+
 /// The longest name of a document, in bytes of UTF-8.
 pub const MAX_DOCUMENT_NAME_BYTES: usize = 256;
 

@@ -24,7 +24,7 @@ mod receive;
 mod retained;
 mod transmit;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 
 use bytes::Bytes;
@@ -32,7 +32,7 @@ use inkwire_document::{Actor, Change, Document, EditError, Unit, VersionVector};
 
 pub use presence::Peer;
 
-use crate::frame::Role;
+use crate::frame::{Frame, Role};
 use crate::random::Random;
 use crate::{Code, limits};
 use assembly::Assembly;
@@ -56,6 +56,8 @@ pub struct ReplicaConfig {
     pub max_batch_edits: usize,
     /// What changes' positions count.
     pub unit: Unit,
+    /// Entries of a vector in one frame; longer ones are split. [`limits::VECTOR_PART_ENTRIES`].
+    pub vector_entries: usize,
 }
 
 impl Default for ReplicaConfig {
@@ -67,6 +69,7 @@ impl Default for ReplicaConfig {
             snapshot_bytes: 256 << 20,
             max_batch_edits: 1_000,
             unit: Unit::default(),
+            vector_entries: limits::VECTOR_PART_ENTRIES,
         }
     }
 }
@@ -215,6 +218,8 @@ pub struct Replica {
     /// Parts of the vector that belongs to the next `Opened` or `Synced`.
     vector_parts: VersionVector,
     assembly: Assembly,
+    /// What is left to send of `Open`: its last frame, and those that its vectors need before it.
+    opening: VecDeque<Frame>,
     presence: Presence,
     /// `Open` was sent on the present lane, and the relay has not closed it.
     lane_open: bool,
@@ -248,6 +253,7 @@ impl Replica {
             session: 0,
             vector_parts: VersionVector::new(),
             assembly: Assembly::default(),
+            opening: VecDeque::new(),
             presence: Presence::default(),
             lane_open: false,
             strikes: 0,
@@ -378,6 +384,7 @@ impl Replica {
         self.want = None;
         self.lane_open = false;
         self.assembly = Assembly::default();
+        self.opening.clear();
         self.vector_parts = VersionVector::new();
         self.presence.restart();
         self.outbox.unsend();

@@ -77,6 +77,39 @@ impl Encode for Role {
     }
 }
 
+/// Which vectors of the [`super::Open`] that follows a [`super::Vector`] extends. Other frames have one vector only.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub enum Extends {
+    /// The vector.
+    #[default]
+    Vector,
+    /// The vector of what is known to be durable.
+    Durable,
+    /// Both, which have the same counters there.
+    Both,
+}
+
+impl Value for Extends {
+    const EXPECTED: &'static str = "expected 0 (the vector), 1 (durable) or 2 (both)";
+    fn absent() -> Option<Self> {
+        Some(Self::Vector)
+    }
+    fn unsigned(value: u64) -> Option<Self> {
+        match value {
+            0 => Some(Self::Vector),
+            1 => Some(Self::Durable),
+            2 => Some(Self::Both),
+            _ => None,
+        }
+    }
+}
+
+impl Encode for Extends {
+    fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(*self as u8)
+    }
+}
+
 /// Defines a struct that is an array of its fields on the wire.
 macro_rules! array {
     ($( $(#[$doc:meta])* $name:ident $expected:literal { $( $(#[$field_doc:meta])* $field:ident: $type:ty ),* $(,)? } )*) => {$(

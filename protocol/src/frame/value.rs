@@ -22,6 +22,10 @@ pub(super) trait Value: Sized {
     /// What is expected, for the error.
     const EXPECTED: &'static str;
 
+    /// What an element is that a sender of before it was added leaves out; only for the last elements of an array.
+    fn absent() -> Option<Self> {
+        None
+    }
     fn nil() -> Option<Self> {
         None
     }
@@ -118,9 +122,10 @@ pub(super) fn from_slice<T: Value>(source: &Bytes) -> Result<T, rmp_serde::decod
     Seed::new(source).deserialize(&mut deserializer)
 }
 
-/// The next element of an array, which must be there.
+/// The next element of an array, which must be there unless its type says what it is otherwise.
 pub(super) fn element<'de, A: SeqAccess<'de>, T: Value>(elements: &mut A, source: &Bytes) -> Result<T, A::Error> {
-    elements.next_element_seed(Seed::new(source))?.ok_or_else(|| A::Error::custom("an element is missing"))
+    let found = elements.next_element_seed(Seed::new(source))?;
+    found.or_else(T::absent).ok_or_else(|| A::Error::custom("an element is missing"))
 }
 
 macro_rules! unsigned {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::{Phase, Replica};
 use crate::frame::{self, Channel, Claim, Frame, Options};
+use crate::vectors::split_open;
 
 impl Replica {
-    /// The next frame for the document's lane: `Open`, then others' batches that the relay lacks, then own ones.
+    /// The next frame for the document's lane: `Open`, after what its vectors need of frames, then others' batches that the relay lacks, then own ones.
     pub(crate) fn poll_frame(&mut self, channel: Channel) -> Option<Frame> {
         match self.phase {
             Phase::Opening => {
@@ -14,9 +15,15 @@ impl Replica {
                 if self.role.is_none() && self.config.role.may_write() && self.shown.is_none() {
                     self.become_writer();
                 }
-                self.phase = Phase::Opened;
+                if self.opening.is_empty() {
+                    self.opening = split_open(self.open_frame(channel), self.config.vector_entries).into();
+                }
+                let frame = self.opening.pop_front();
+                if self.opening.is_empty() {
+                    self.phase = Phase::Opened;
+                }
                 self.lane_open = true;
-                Some(self.open_frame(channel).into())
+                frame
             }
             Phase::Syncing | Phase::Live => self.poll_batch(),
             Phase::Offline | Phase::Opened | Phase::Closed => None,

@@ -4,15 +4,14 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use inkwire_document::{Dot, Snapshot, VersionVector};
+use inkwire_document::{Snapshot, VersionVector};
 
 use super::tail::Position;
 use crate::Frame;
 use crate::frame;
+use crate::frame::Extends;
 use crate::limits::MAX_SNAPSHOT_CHUNK_BYTES;
-
-/// The most entries of a vector in one frame: 18 bytes each, at most.
-const VECTOR_PART: usize = 3_000;
+use crate::vectors::{split, vector_parts};
 
 /// The snapshot that the tail's base follows.
 #[derive(Debug)]
@@ -119,28 +118,21 @@ pub(super) fn covers(left: &VersionVector, right: &VersionVector) -> bool {
     right.dots.iter().all(|(actor, counter)| left.get(actor) >= *counter)
 }
 
-/// `vector` as frames: `Vector` parts, then what `last` makes of the rest.
-pub(super) fn vector_frames(vector: VersionVector, last: impl FnOnce(VersionVector) -> Frame) -> Vec<Bytes> {
-    let mut parts = split(vector);
+/// `vector` as frames: `Vector` parts of at most `entries`, then what `last` makes of the rest.
+pub(super) fn vector_frames(
+    vector: VersionVector,
+    entries: usize,
+    last: impl FnOnce(VersionVector) -> Frame,
+) -> Vec<Bytes> {
+    let mut parts = split(vector, entries);
     let rest = parts.pop().unwrap_or_default();
-    let count = parts.len();
-    let parts = parts.into_iter().enumerate();
-    let mut frames: Vec<Bytes> =
-        parts.map(|(index, part)| Frame::from(frame::Vector { part, more: index + 1 < count }).encode()).collect();
+    let mut frames: Vec<Bytes> = vector_parts(parts, Extends::Vector).map(|part| Frame::from(part).encode()).collect();
     frames.push(last(rest).encode());
     frames
 }
 
-/// `vector` as `Durable` frames: none if it is empty.
-pub(super) fn durable_frames(vector: VersionVector) -> impl Iterator<Item = Bytes> {
-    let parts = split(vector).into_iter().filter(|part| !part.dots.is_empty());
+/// `vector` as `Durable` frames of at most `entries`: none if it is empty.
+pub(super) fn durable_frames(vector: VersionVector, entries: usize) -> impl Iterator<Item = Bytes> {
+    let parts = split(vector, entries).into_iter().filter(|part| !part.dots.is_empty());
     parts.map(|vector| Frame::from(frame::Durable { vector }).encode())
-}
-
-fn split(vector: VersionVector) -> Vec<VersionVector> {
-    if vector.dots.len() <= VECTOR_PART {
-        return vec![vector];
-    }
-    let dots: Vec<_> = vector.into_iter().collect();
-    dots.chunks(VECTOR_PART).map(|part| part.iter().map(|dot| Dot::new(dot.actor, dot.counter)).collect()).collect()
 }

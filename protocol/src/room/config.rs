@@ -5,7 +5,7 @@ use inkwire_document::{Actor, Batch, Limits, Snapshot};
 
 use super::sabotage::Sabotage;
 use crate::frame::Open;
-use crate::limits::{MAX_CLOCK_AHEAD, PRESENCE_TTL};
+use crate::limits::{MAX_CLOCK_AHEAD, PRESENCE_TTL, VECTOR_PART_ENTRIES};
 use crate::record::LogRecord;
 use crate::{Code, Role};
 
@@ -47,6 +47,9 @@ pub struct RoomConfig {
     pub clock_ahead: Duration,
     /// What a batch may hold; the same on both ends.
     pub limits: Limits,
+    /// The most entries of a vector in one frame; longer ones are split. Default
+    /// [`VECTOR_PART_ENTRIES`](crate::limits::VECTOR_PART_ENTRIES).
+    pub vector_entries: usize,
     #[cfg(feature = "sabotage")]
     /// Rules taken out, so that tests see the simulator fail without them.
     pub sabotage: Sabotage,
@@ -65,6 +68,7 @@ impl Default for RoomConfig {
             presence_ttl: PRESENCE_TTL,
             clock_ahead: MAX_CLOCK_AHEAD,
             limits: Limits::default(),
+            vector_entries: VECTOR_PART_ENTRIES,
             #[cfg(feature = "sabotage")]
             sabotage: Sabotage::default(),
         }

@@ -220,7 +220,7 @@ impl Room {
         self.durability.due = None;
         let untold = std::mem::take(&mut self.durability.untold);
         let vector: VersionVector = untold.into_iter().map(|(actor, last)| Dot::new(actor, last)).collect();
-        for frame in durable_frames(vector) {
+        for frame in durable_frames(vector, self.config.vector_entries) {
             self.tail.push(frame, Kind::Durable);
         }
         self.wake_everyone = true;

@@ -19,4 +19,8 @@ pub struct Sabotage {
     pub skip_resync: bool,
     /// A record of the log is used although it refers to what a crash took.
     pub load_unchecked: bool,
+    /// What `Vector` frames say of what is durable is passed over.
+    pub ignore_durable_parts: bool,
+    /// A client may know more to be durable than the store has.
+    pub ignore_rollback: bool,
 }

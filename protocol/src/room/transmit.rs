@@ -45,6 +45,7 @@ impl Room {
             base: self.base.as_ref(),
             actors: &self.actors,
             front_version: &self.front_version,
+            entries: self.config.vector_entries,
         };
         let mut budget = Budget { left: max_bytes, taken: 0, out };
         source.fill(id, member, &mut budget);
@@ -83,6 +84,8 @@ struct Source<'a> {
     base: Option<&'a Base>,
     actors: &'a Actors,
     front_version: &'a Arc<VersionVector>,
+    /// Of a vector in one frame.
+    entries: usize,
 }
 
 impl Source<'_> {
@@ -120,9 +123,11 @@ impl Source<'_> {
                         return;
                     }
                     let durable = self.actors.durable_beyond(&plan.durable);
-                    member.queue.extend(durable_frames(durable));
+                    member.queue.extend(durable_frames(durable, self.entries));
                     let held = self.actors.held_vector();
-                    member.queue.extend(vector_frames(held, |vector| Frame::from(frame::Synced { vector })));
+                    member
+                        .queue
+                        .extend(vector_frames(held, self.entries, |vector| Frame::from(frame::Synced { vector })));
                     member.place = Place::Live(self.tail.end());
                 }
             }

@@ -75,7 +75,10 @@ fn any_frame(random: &mut Random) -> Frame {
             base: maybe(r, |r| Base { bytes: number(r) }),
         }
         .into(),
-        10 => Vector { part: vector(r), more: r.one_in(2) }.into(),
+        10 => {
+            let extends = [Extends::Vector, Extends::Durable, Extends::Both][r.below(3) as usize];
+            Vector { part: vector(r), more: r.one_in(2), extends }.into()
+        }
         11 => Snapshot { index: number(r) as u32, last: r.one_in(2), bytes: data(r) }.into(),
         12 => Batch {
             actor: Actor(number(r)),

@@ -94,7 +94,8 @@ pub(crate) fn samples() -> Vec<(&'static str, Frame)> {
             "opened_viewer",
             Opened { incarnation: 9, role: Role::Viewer, lease: None, vector: vector(&[]), base: None }.into(),
         ),
-        ("vector", Vector { part: vector(&[(1, 1), (2, 300)]), more: true }.into()),
+        ("vector", Vector { part: vector(&[(1, 1), (2, 300)]), more: true, extends: Extends::Vector }.into()),
+        ("vector_of_both", Vector { part: vector(&[(3, 7)]), more: false, extends: Extends::Both }.into()),
         ("snapshot", Snapshot { index: 1, last: true, bytes: bytes("the snapshot's second half") }.into()),
         (
             "batch_from_client",

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use inkwire_document::{HybridTime, Position, Value, VersionVector};
-use inkwire_protocol::Role;
 use inkwire_protocol::client::{Client, ClientConfig, DocumentId, Event, Lanes, Now, Transmit};
 use inkwire_protocol::random::Random;
 use inkwire_protocol::replica::{EditRefused, Replica, ReplicaConfig};
+use inkwire_protocol::{Code, Role};
 
 use crate::network::{Connection, Packet};
 use crate::relay::DOCUMENT;
@@ -19,6 +19,8 @@ pub struct Host {
     pub name: String,
     pub role: Role,
     pub lanes: Lanes,
+    /// Entries of a vector in one frame.
+    entries: usize,
     pub client: Client,
     pub document: DocumentId,
     pub connection: Option<Connection>,
@@ -28,6 +30,8 @@ pub struct Host {
     pub connect_at: Option<Duration>,
     /// Left for good, with its memory.
     pub gone: bool,
+    /// The store lacks what the page knows to be durable.
+    pub rolled_back: bool,
     /// All that this page ever showed.
     pub seen: VersionVector,
     /// Edits made since the page was loaded.
@@ -48,17 +52,20 @@ pub enum Wish {
 
 impl Host {
     pub fn new(index: usize, role: Role, lanes: Lanes, now: Duration, random: &mut Random) -> Self {
-        let (client, document) = load(role, now, random);
+        let entries = 1 + index % 3;
+        let (client, document) = load(role, entries, now, random);
         Self {
             name: format!("user-{index}"),
             role,
             lanes,
+            entries,
             client,
             document,
             connection: None,
             online: true,
             connect_at: Some(now),
             gone: false,
+            rolled_back: false,
             seen: VersionVector::new(),
             edits: 0,
             rebuilding: false,
@@ -70,7 +77,7 @@ impl Host {
 
     /// The page is loaded anew: nothing of its memory is left.
     pub fn reload(&mut self, now: Duration, random: &mut Random) {
-        (self.client, self.document) = load(self.role, now, random);
+        (self.client, self.document) = load(self.role, self.entries, now, random);
         self.connection = None;
         self.connect_at = Some(now);
         (self.seen, self.edits, self.rebuilding, self.presence) = (VersionVector::new(), 0, false, None);
@@ -119,6 +126,7 @@ impl Host {
                     }
                     Event::Closed { code, reason, fatal: true } => return Err(format!("fatal {code}: {reason}")),
                     Event::DocumentClosed { code, reason, .. } => {
+                        self.rolled_back |= code == Code::StoreRolledBack;
                         return Err(format!("the document was closed: {code}: {reason}"));
                     }
                     Event::Refused { refusal, .. } => {
@@ -195,8 +203,8 @@ impl Host {
     }
 }
 
-fn load(role: Role, now: Duration, random: &mut Random) -> (Client, DocumentId) {
-    let replica = ReplicaConfig { role, ..ReplicaConfig::default() };
+fn load(role: Role, vector_entries: usize, now: Duration, random: &mut Random) -> (Client, DocumentId) {
+    let replica = ReplicaConfig { role, vector_entries, ..ReplicaConfig::default() };
     let config = ClientConfig { replica, backoff_cap: Duration::from_secs(4), ..ClientConfig::default() };
     let mut client = Client::new(config, random.next_u64());
     let document = client.open(Now::new(now), DOCUMENT).expect("the name is good");

@@ -11,7 +11,7 @@ use inkwire_protocol::receipt::ReceiptKeys;
 use inkwire_protocol::room::{Join, MemberId, RecordNumber, Room, RoomConfig};
 use inkwire_protocol::session::{Event, Session, SessionConfig, Welcome};
 use inkwire_protocol::wire::{self, StreamDecoder};
-use inkwire_protocol::{Channel, Clock, Code, Frame, Role, frame};
+use inkwire_protocol::{Channel, Clock, Code, Frame, Opening, Role, frame};
 
 use crate::network::{Connection, Packet};
 use crate::store::{Done, Store};
@@ -62,6 +62,7 @@ struct Served {
 #[derive(Default)]
 struct Lane {
     decoder: StreamDecoder,
+    opening: Option<Opening>,
     member: Option<MemberId>,
     closed: bool,
     /// Takes nothing more before this.
@@ -283,6 +284,21 @@ impl Relay {
         let running = self.running.as_mut().expect("it is up");
         let Some(served) = running.sessions.get_mut(&connection) else { return };
         let Some(lane) = served.documents.get_mut(&channel).filter(|lane| !lane.closed) else { return };
+        let frame = match frame {
+            // The page gave the lane up while its vectors were still under way.
+            Frame::CloseDocument(_) if lane.member.is_none() => {
+                lane.closed = true;
+                return;
+            }
+            frame if lane.member.is_none() => {
+                let opening = lane.opening.get_or_insert_with(|| Opening::sabotaged(self.config.sabotage));
+                match opening.receive(frame).expect("a lane begins with Open") {
+                    Some(open) => open.into(),
+                    None => return,
+                }
+            }
+            frame => frame,
+        };
         let result = match (lane.member, frame) {
             (None, Frame::Open(open)) => {
                 assert_eq!((open.channel, open.document.as_str()), (Channel(channel), DOCUMENT));
@@ -340,7 +356,7 @@ impl Relay {
         let Some(served) = running.sessions.get_mut(&connection) else { return };
         let Some(lane) = served.documents.get_mut(&channel) else { return };
         lane.closed = true;
-        if !matches!(code, Code::Overloaded | Code::StoreUnavailable) {
+        if !matches!(code, Code::Overloaded | Code::StoreUnavailable | Code::StoreRolledBack) {
             self.faults.push(format!("a lane was closed: {code}: {reason}"));
         }
         if let Some(member) = lane.member.take() {

@@ -12,6 +12,7 @@ use inkwire_protocol::room::{FoldInput, Loaded, RecordNumber};
 
 type Subjects = Vec<(Actor, Arc<str>)>;
 
+#[derive(Clone)]
 pub struct Store {
     snapshot: Option<(Bytes, Subjects)>,
     rows: Vec<LogRecord>,
@@ -19,6 +20,7 @@ pub struct Store {
     folding: Option<(Duration, Bytes, Subjects)>,
 }
 
+#[derive(Clone)]
 struct Flight {
     first: RecordNumber,
     last: RecordNumber,

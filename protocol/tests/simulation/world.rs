@@ -15,6 +15,7 @@ use inkwire_protocol::room::{RoomConfig, Sabotage};
 use crate::host::{Host, Wish};
 use crate::network::{Connection, Network, Packet, To, Weather};
 use crate::relay::Relay;
+use crate::store::Store;
 use trace::describe;
 
 /// When everything must have come to rest, from the moment on which nothing is broken any more.
@@ -38,6 +39,10 @@ pub struct World {
     /// Roles change: then edits may be refused.
     roles_change: bool,
     trace: bool,
+    /// In the end the store is restored from a backup.
+    rolls_back: bool,
+    /// It was.
+    rolling_back: bool,
     pub events: u64,
 }
 
@@ -81,7 +86,10 @@ impl World {
     fn new(seed: u64, sabotage: Sabotage, trace: bool) -> Self {
         let mut random = Random::new(seed);
         let small = random.one_in(2);
+        // Apart from the rest, so that what is drawn here gives no seed another course.
+        let mut apart = Random::new(seed ^ 0x5eed);
         let config = RoomConfig {
+            vector_entries: 1 + apart.below(6) as usize,
             tail_bytes: if small { 2_000 + random.below(8_000) as usize } else { 40_000 },
             member_bytes: 1_000 + random.below(6_000) as usize,
             undurable_bytes: if random.one_in(3) { 3_000 + random.below(10_000) as usize } else { 8 << 20 },
@@ -112,6 +120,8 @@ impl World {
             promised: VersionVector::new(),
             checked: VersionVector::new(),
             trace,
+            rolls_back: apart.one_in(4),
+            rolling_back: false,
             events: 0,
         }
     }
@@ -123,6 +133,7 @@ impl World {
             self.step(turmoil)?;
         }
         self.calm();
+        let backup = self.rolls_back.then(|| self.relay.store.clone());
         let deadline = self.now + REST;
         let mut look = self.now;
         while !self.at_rest() {
@@ -142,7 +153,31 @@ impl World {
             }
             self.check_presence()?;
         }
-        self.check_end()
+        self.check_end()?;
+        backup.map_or(Ok(()), |backup| self.roll_back(backup))
+    }
+
+    /// The store is an old one again. Who knows more to be durable must be told, and nobody else.
+    fn roll_back(&mut self, mut backup: Store) -> Result<(), String> {
+        trace!(self, "the store is restored from a backup");
+        backup.crash(&mut self.random);
+        self.crash_relay();
+        self.relay.store = backup;
+        self.promised = VersionVector::new();
+        self.rolling_back = true;
+        let until = self.now + Duration::from_secs(40);
+        while self.now < until {
+            self.step(until)?;
+        }
+        let version = self.relay.store.loaded().version().clone();
+        for (index, host) in self.present() {
+            let mut durable = host.replica().durable().dots.iter();
+            let lacks = durable.any(|(actor, counter)| version.get(actor) < *counter);
+            if lacks != host.rolled_back {
+                return Err(format!("page {index} lacks {lacks}, was told {}", host.rolled_back));
+            }
+        }
+        Ok(())
     }
 
     fn after(&mut self, pause: Duration, timer: Timer) {
@@ -208,7 +243,9 @@ impl World {
         let host = &mut self.hosts[index];
         let pumped = host.pump(self.now, &mut wishes);
         host.look();
-        for (actor, counter) in &host.replica().durable().dots {
+        // What was promised before is gone with the store that had it.
+        let promises = host.replica().durable().dots.iter().filter(|_| !self.rolling_back);
+        for (actor, counter) in promises {
             let promised = self.promised.dots.entry(*actor).or_default();
             *promised = (*promised).max(*counter);
         }
@@ -236,7 +273,8 @@ impl World {
 
     fn is_tolerated(&self, problem: &str) -> bool {
         let refused = |code: &str| problem.contains("refused") && problem.contains(code);
-        self.clocks_jump && refused("clock_ahead")
+        self.rolling_back && problem.contains("store_rolled_back")
+            || self.clocks_jump && refused("clock_ahead")
             || self.roles_change && (refused("read_only") || refused("foreign_actor"))
     }
 

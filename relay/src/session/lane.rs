@@ -13,9 +13,6 @@ use crate::drain::Phase;
 use crate::rooms::{OpenRoom, Ready, Waiting};
 use crate::token::Access;
 
-/// The most frames that may extend the vectors of an `Open`: 64 × 64 KiB are more than 200,000 actors.
-const MAX_VECTOR_FRAMES: usize = 64;
-
 /// What follows from what a client sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Flow {
@@ -225,32 +222,15 @@ fn check_name(name: &str) -> Result<(), Reason> {
     Err((Code::BadDocumentName, problem))
 }
 
-/// Gathers a lane's first frames: `Open`, after any number of `Vector` that extend its vector.
+/// Gathers a lane's first frames, of which the last is `Open`.
 #[derive(Debug, Default)]
-pub struct Opening {
-    parts: Vec<frame::Vector>,
-}
+pub struct Opening(inkwire_protocol::Opening);
 
 impl Opening {
     /// Takes the next frame; gives the whole `Open` once it is there.
     pub fn receive(&mut self, encoded: &Bytes) -> Result<Option<frame::Open>, Reason> {
-        match Frame::decode(encoded).map_err(|error| (error.code(), error.to_string()))? {
-            Frame::Vector(part) if self.parts.len() < MAX_VECTOR_FRAMES => {
-                self.parts.push(part);
-                Ok(None)
-            }
-            Frame::Vector(_) => Err((Code::FrameTooLarge, format!("more than {MAX_VECTOR_FRAMES} frames of a vector"))),
-            Frame::Open(mut open) => {
-                for part in self.parts.drain(..) {
-                    for (actor, counter) in part.part.dots {
-                        let known = open.vector.dots.entry(actor).or_default();
-                        *known = (*known).max(counter);
-                    }
-                }
-                Ok(Some(open))
-            }
-            other => Err((Code::UnexpectedFrame, format!("a document's lane begins with Open, not {}", other.name()))),
-        }
+        let frame = Frame::decode(encoded).map_err(|error| (error.code(), error.to_string()))?;
+        self.0.receive(frame)
     }
 }
 
