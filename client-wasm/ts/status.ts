@@ -1,3 +1,4 @@
+import { callback as checkCallback } from "./arguments.js"
 import { Observers } from "./observers.js"
 import type { Unobserve } from "./observers.js"
 import type { TransportKind } from "./transport/types.js"
@@ -30,13 +31,11 @@ export interface StatusSnapshot {
 export class Status implements StatusSnapshot {
   readonly #observers = new Observers<StatusSnapshot>()
   readonly #read: () => StatusSnapshot
-  #last: StatusSnapshot
   #scheduled = false
 
   /** @internal */
   constructor(read: () => StatusSnapshot) {
     this.#read = read
-    this.#last = read()
   }
 
   get connection(): Connection { return this.#read().connection }
@@ -50,7 +49,14 @@ export class Status implements StatusSnapshot {
 
   /** Calls back after each change with the status at that moment. */
   observe(callback: (status: StatusSnapshot) => void): Unobserve {
-    return this.#observers.add(callback)
+    checkCallback(callback)
+    // Compared with what this observer could know: it may have come while a change was about to be told to the others.
+    let last = this.#read()
+    return this.#observers.add(now => {
+      if (same(now, last)) return
+      last = now
+      callback(now)
+    })
   }
 
   /** @internal Something may have changed. */
@@ -59,10 +65,7 @@ export class Status implements StatusSnapshot {
     this.#scheduled = true
     queueMicrotask(() => {
       this.#scheduled = false
-      const now = this.#read()
-      if (same(now, this.#last)) return
-      this.#last = now
-      this.#observers.notify(now)
+      this.#observers.notify(this.#read())
     })
   }
 }
