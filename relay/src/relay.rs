@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::Request;
 use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
 use inkwire_certs::{KeyError as PersistedKeyError, persisted_key};
@@ -24,7 +24,7 @@ use crate::certificate::{CertificateSource, OpenError};
 use crate::clock::RelayClock;
 use crate::core::Core;
 use crate::drain::{Phase, Phases};
-use crate::http::{Assets, Monitoring, Origins, Reply, SESSION_PATH, Site, authority, websocket_key};
+use crate::http::{Assets, Monitoring, Origins, SESSION_PATH, Site, authority, switch_to_websocket};
 use crate::listen::quic::{self, EndpointKeys, QuicError};
 use crate::listen::tcp::{self, Answer, Http, Service, Upgrade};
 use crate::listen::{sockets, tls};
@@ -283,33 +283,19 @@ struct MainService {
 
 impl Service for MainService {
     async fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr) -> Answer {
-        let key = (request.uri().path() == SESSION_PATH)
-            .then(|| websocket_key(request.method(), request.headers()))
-            .flatten()
-            .map(tokio_tungstenite::tungstenite::handshake::derive_accept_key)
-            .and_then(|accept| HeaderValue::try_from(accept).ok());
-        let Some(accept) = key else {
+        let switching = (request.uri().path() == SESSION_PATH).then(|| switch_to_websocket(&request)).flatten();
+        let Some(response) = switching else {
             return Answer { response: self.site.answer(request, peer).await, upgrade: None };
         };
         let connection = hyper::upgrade::on(&mut request);
         let (parts, _) = request.into_parts();
         let origin_refused = !self.core.origins.allows(&parts.headers, authority(&parts));
-        Answer { response: switching(accept), upgrade: Some(Upgrade { connection, origin_refused }) }
+        Answer { response, upgrade: Some(Upgrade { connection, origin_refused }) }
     }
 
     async fn upgraded(&self, connection: Upgraded, peer: SocketAddr, origin_refused: bool) {
         websocket::serve(Arc::clone(&self.core), connection, peer, origin_refused).await;
     }
-}
-
-fn switching(accept: HeaderValue) -> Reply {
-    let mut response = Response::new(http_body_util::Full::default());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-    response
 }
 
 impl Service for Monitoring {

@@ -1,7 +1,9 @@
 //! HTTP: pages, tokens, health, metrics, and where a WebSocket begins.
 
 mod assets;
+mod forwarding;
 mod origin;
+mod page_policy;
 mod responses;
 #[cfg(test)]
 mod tests;
@@ -21,6 +23,7 @@ pub use assets::Assets;
 pub use origin::Origins;
 pub use responses::{Caching, Reply};
 
+use self::forwarding::was_forwarded;
 use self::origin::is_local_authority;
 use self::responses::{reply, text, wrong_method};
 use crate::certificate::Hashes;
@@ -92,6 +95,7 @@ impl Site {
                 if !self.metrics_here
                     || !peer.ip().to_canonical().is_loopback()
                     || !authority.is_some_and(is_local_authority)
+                    || was_forwarded(&parts.headers)
                 {
                     return text(
                         StatusCode::NOT_FOUND,
@@ -103,10 +107,13 @@ impl Site {
             "/healthz" => healthz(&parts.method),
             "/readyz" => readyz(&self.readiness, &parts.method).await,
             "/certificate-hashes" => self.certificate_hashes(parts),
-            _ => self
-                .assets
-                .answer(&parts.method, path, &parts.headers)
-                .unwrap_or_else(|| text(StatusCode::NOT_FOUND, "there is nothing here")),
+            _ => match self.assets.answer(&parts.method, path, &parts.headers) {
+                Some(mut response) => {
+                    page_policy::add(response.headers_mut(), authority);
+                    response
+                }
+                None => text(StatusCode::NOT_FOUND, "there is nothing here"),
+            },
         }
     }
 
@@ -186,6 +193,21 @@ pub fn authority(parts: &Parts) -> Option<&str> {
             hosts.next().is_none().then_some(host)
         }
     }
+}
+
+/// Answers a request for a WebSocket with 101; nothing for any other request.
+///
+/// The connection is then to be had from [`hyper::upgrade::on`].
+pub fn switch_to_websocket<B>(request: &Request<B>) -> Option<Reply> {
+    let key = websocket_key(request.method(), request.headers())?;
+    let accept = HeaderValue::try_from(tokio_tungstenite::tungstenite::handshake::derive_accept_key(key)).ok()?;
+    let mut response = Reply::new(http_body_util::Full::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    Some(response)
 }
 
 /// Whether the headers ask for a WebSocket of the one version that there is (RFC 6455 section 4.2.1), and with what key.

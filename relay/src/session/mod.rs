@@ -3,9 +3,11 @@
 //! - [`control`]: the control lane, who is there and what its token allows
 //! - [`lane`]: one open document of a session
 //! - [`webtransport`], [`websocket`]: bytes in and out
+//! - [`socket`]: the WebSocket below sessions
 
 pub mod control;
 pub mod lane;
+pub mod socket;
 pub mod websocket;
 pub mod webtransport;
 

@@ -12,32 +12,26 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt as _, Sink, SinkExt as _, Stream as _, StreamExt as _};
+use futures_util::{FutureExt as _, Sink, Stream as _, StreamExt as _};
 use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
-use inkwire_protocol::limits::{MAX_FRAME_BYTES, MAX_MESSAGE_BYTES};
+use inkwire_protocol::limits::MAX_MESSAGE_BYTES;
 use inkwire_protocol::room::Reason;
 use inkwire_protocol::wire::{encode_message, split_message};
 use inkwire_protocol::{Channel, Code};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tracing::Instrument as _;
 
 use super::lane::{Flow, Lane, OpenLane, Opening};
-use super::{LAST_WORDS, SessionHandle, WRITE_BYTES, close_frame, sleep_until};
+use super::socket::{self, FILL_BYTES, Socket};
+use super::{SessionHandle, WRITE_BYTES, close_frame, sleep_until};
 use crate::core::Core;
 use crate::drain::Phase;
 use crate::metrics::Transport;
 use crate::rooms::{Ready, Waiting};
-
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
-
-/// The most bytes that are handed to the socket before it is flushed: a few lanes' worth.
-const FILL_BYTES: usize = 128 << 10;
 
 /// The most messages, and about the most bytes, that are taken from the socket at once.
 const READ_MESSAGES: usize = 256;
@@ -46,24 +40,12 @@ const READ_BYTES: usize = 64 << 10;
 /// Where the application's own close codes begin (RFC 6455 section 7.4.2); ours are 4000 and the protocol's code.
 const CLOSE_CODES: u16 = 4000;
 
-fn config() -> WebSocketConfig {
-    let mut config = WebSocketConfig::default();
-    // Messages and frames of the protocol's size; the defaults are 64 and 16 MiB, and no bound on what waits to be written.
-    config.max_message_size = Some(MAX_MESSAGE_BYTES);
-    config.max_frame_size = Some(MAX_MESSAGE_BYTES);
-    config.read_buffer_size = 32 << 10;
-    config.write_buffer_size = FILL_BYTES;
-    // What one fill can reach at most: its budget, a last message that began below it, and a close frame.
-    config.max_write_buffer_size = FILL_BYTES + 2 * MAX_MESSAGE_BYTES + MAX_FRAME_BYTES;
-    config
-}
-
 /// Runs a session on an upgraded connection to its end.
 pub async fn serve(core: Arc<Core>, connection: Upgraded, peer: SocketAddr, origin_refused: bool) {
     let handle = SessionHandle::new(core, Transport::WebSocket, origin_refused);
     let span = tracing::info_span!("session", id = handle.id, transport = "websocket", %peer);
     async {
-        let socket = WebSocketStream::from_raw_socket(TokioIo::new(connection), Role::Server, Some(config())).await;
+        let socket = socket::accept(connection, MAX_MESSAGE_BYTES).await;
         let mut connection = Connection::new(socket, handle);
         let end = connection.run().await;
         connection.finish(end).await;
@@ -406,26 +388,14 @@ impl Connection {
     /// Says the last words and ends the connection.
     async fn finish(&mut self, end: End) {
         let frame = match end {
-            End::Closed((code, reason)) => CloseFrame {
+            End::Closed((code, reason)) => Some(CloseFrame {
                 code: CloseCode::Library(CLOSE_CODES + code.number().min(999)),
                 reason: cut(&reason, 120).into(),
-            },
-            End::Violation(code) => CloseFrame { code, reason: "".into() },
-            End::Lost => {
-                // Completes the handshake of a client that closed; of one that is gone it fails at once.
-                let _ = tokio::time::timeout(LAST_WORDS, self.socket.flush()).await;
-                return;
-            }
+            }),
+            End::Violation(code) => Some(CloseFrame { code, reason: "".into() }),
+            End::Lost => None,
         };
-        let closing = async {
-            self.socket.close(Some(frame)).await?;
-            // The client's own close frame, or its end.
-            while let Some(message) = self.socket.next().await {
-                message?;
-            }
-            Ok::<_, Error>(())
-        };
-        let _ = tokio::time::timeout(LAST_WORDS, closing).await;
+        socket::close(&mut self.socket, frame).await;
     }
 }
 
@@ -455,15 +425,9 @@ fn poll_socket(socket: &mut Socket, context: &mut Context<'_>, dirty: bool, read
     if messages.is_empty() && end.is_none() { Poll::Pending } else { Poll::Ready(Step::Messages(messages, end)) }
 }
 
-/// What a client that broke a rule is told (RFC 6455 section 7.4.1).
 fn end_of(error: &Error) -> End {
     tracing::debug!(%error, "the WebSocket ended");
-    match error {
-        Error::Protocol(_) | Error::AttackAttempt => End::Violation(CloseCode::Protocol),
-        Error::Utf8(_) => End::Violation(CloseCode::Invalid),
-        Error::Capacity(_) => End::Violation(CloseCode::Size),
-        _ => End::Lost,
-    }
+    socket::violation(error).map_or(End::Lost, End::Violation)
 }
 
 async fn caught_up(behind: Option<&OpenLane>) {
