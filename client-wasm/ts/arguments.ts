@@ -1,3 +1,5 @@
+import { InkwireError } from "./errors.js"
+
 /**
  * Checks of what a page hands in, before the core is entered: its bindings throw in the middle of a call for a value of a wrong
  * type, and after that a core cannot be trusted any more.
@@ -7,6 +9,27 @@
 export function string(value: unknown, what: string): string {
   if (typeof value !== "string") throw wrongType(what, "a string", value)
   return value
+}
+
+/** The name of a text or map. The core knows Unicode scalar values alone, so what it calls by this name is called so here. */
+export function name(value: unknown, what: string): string {
+  return string(value, what).replace(/\p{Surrogate}/gu, "\ufffd")
+}
+
+/** The most bytes of a document's name in UTF-8. */
+const MAX_DOCUMENT_NAME_BYTES = 256
+
+/** A document's name, by the rules of the relay: it would refuse another, but only when it is reached. */
+export function documentName(value: unknown): string {
+  const checked = name(value, "a document's name")
+  const bytes = new TextEncoder().encode(checked).length
+  const problem =
+    bytes === 0 ? "is empty" :
+    bytes > MAX_DOCUMENT_NAME_BYTES ? `has ${bytes} bytes, at most ${MAX_DOCUMENT_NAME_BYTES} are allowed` :
+    checked.split("/").includes("") ? `has an empty segment: ${JSON.stringify(checked)}` :
+    /\p{Control}/u.test(checked) ? `has control characters: ${JSON.stringify(checked)}` : undefined
+  if (problem) throw new InkwireError("bad_document_name", `a document's name ${problem}`)
+  return checked
 }
 
 /** A whole number that the core can count to, of UTF-16 units. */

@@ -1,5 +1,5 @@
 import type { Core as WasmCore } from "../pkg/inkwire_client_wasm.js"
-import { string as checkString } from "./arguments.js"
+import { name as checkName } from "./arguments.js"
 import { SharedMap, Text } from "./containers.js"
 import type { MapValue, Origin, TextDelta } from "./containers.js"
 import { Closed, Refused } from "./errors.js"
@@ -99,15 +99,15 @@ export class OpenDocument {
     return this.#error === null
   }
 
-  text(name: string): Text {
-    checkString(name, "a text's name")
+  text(given: string): Text {
+    const name = checkName(given, "a text's name")
     let text = this.#texts.get(name)
     if (!text) this.#texts.set(name, (text = new Text(this, name)))
     return text
   }
 
-  map(name: string): SharedMap {
-    checkString(name, "a map's name")
+  map(given: string): SharedMap {
+    const name = checkName(given, "a map's name")
     let map = this.#maps.get(name)
     if (!map) this.#maps.set(name, (map = new SharedMap(this, name)))
     return map

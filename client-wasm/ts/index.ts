@@ -124,7 +124,12 @@ export class Client {
     return this.#session.error ?? null
   }
 
-  /** Opens a document, at once and also while offline; opened already, it is the same one. */
+  /**
+   * Opens a document, at once and also while offline; opened already, it is the same one.
+   *
+   * @throws {@link InkwireError} `bad_document_name` unless the name is a path of 1 to 256 bytes in UTF-8, its segments between
+   * `/` not empty, without control characters; {@link Closed}, or why the session ended.
+   */
   open(name: string): Doc {
     return this.#session.open(name).doc
   }

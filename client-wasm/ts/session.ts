@@ -1,4 +1,4 @@
-import { string as checkString } from "./arguments.js"
+import { documentName } from "./arguments.js"
 import { Core, EventKind, TransmitKind } from "./core.js"
 import { OpenDocument } from "./document.js"
 import { Closed, ConnectionFailed, InkwireError, Refused, TokenFailed } from "./errors.js"
@@ -71,8 +71,8 @@ export class Session {
 
   // ---- documents
 
-  open(name: string): OpenDocument {
-    checkString(name, "a document's name")
+  open(given: string): OpenDocument {
+    const name = documentName(given)
     if (this.#error) throw this.#error
     for (const open of this.#documents.values()) if (open.name === name && open.isOpen) return open
     const number = this.core.call(core => core.open(this.now(), name))

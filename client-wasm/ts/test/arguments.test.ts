@@ -148,3 +148,41 @@ test("an endless timeout does not end at once", async () => {
   setTimeout(() => never.abort(new Error("enough")), 50)
   await assert.rejects(connecting, /enough/)
 })
+
+test("a document's name is looked at before it is opened, and the error says which rule it breaks", () => {
+  const session = offline()
+  for (const name of ["a", "acme/specs/roadmap", "ä/ö", "a b", "*", ".", "n".repeat(256), "ä".repeat(128), "😀".repeat(64)]) {
+    assert.equal(session.open(name).name, name)
+  }
+  const table: [string, RegExp][] = [
+    ["", /empty/],
+    ["/", /segment/], ["/a", /segment/], ["a/", /segment/], ["a//b", /segment/],
+    ["a\nb", /control/], ["a\0", /control/], ["\u0085", /control/], ["\u007f", /control/], ["\u009f", /control/],
+    ["n".repeat(257), /257.*256/], ["ä".repeat(129), /258.*256/], ["😀".repeat(65), /260.*256/], ["n".repeat(2 ** 20), /1048576.*256/],
+  ]
+  for (const [name, rule] of table) {
+    assert.throws(() => session.open(name), (error: InkwireError) => {
+      assert.ok(error instanceof InkwireError, name)
+      assert.equal(error.code, "bad_document_name", name)
+      assert.match(error.message, rule, name)
+      assert.ok(error.message.length < 500)
+      return true
+    })
+  }
+  assert.equal(session.error, undefined)
+})
+
+test("a lone surrogate in a name is U+FFFD, as everywhere: the same document, text and map", () => {
+  const session = offline()
+  const open = session.open("a\ud800")
+  assert.equal(open.name, "a\ufffd")
+  assert.equal(session.open("a\ufffd"), open)
+  const text = open.doc.text("\udc00b")
+  assert.equal(open.doc.text("\ufffdb"), text)
+  assert.equal(open.doc.map("\ud800"), open.doc.map("\ufffd"))
+  assert.equal(open.doc.text("😀").name, "😀")
+  const seen: unknown[] = []
+  text.observe(({ delta }) => seen.push(delta))
+  text.insert(0, "x")
+  assert.deepEqual(seen, [[{ insert: "x" }]])
+})
