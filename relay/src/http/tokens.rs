@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Body;
 
+use super::forwarding::was_forwarded;
 use super::origin::{Origins, is_local_authority};
 use super::responses::{Caching, Reply, reply, text, wrong_method};
 use crate::token::{DevelopmentTokens, RequestError, TokenRequest};
@@ -17,9 +18,6 @@ const MAX_BODY_BYTES: usize = 4096;
 
 /// How long the body may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Headers by which a request shows that it was passed on: then its sender is not on this machine.
-const FORWARDING: [&str; 6] = ["forwarded", "via", "x-real-ip", "true-client-ip", "cf-connecting-ip", "x-client-ip"];
 
 /// Answers a request for a token.
 pub(super) async fn answer<B>(
@@ -51,7 +49,7 @@ fn refusal(origins: &Origins, headers: &HeaderMap, authority: Option<&str>) -> O
         // A foreign name that resolves to this machine makes its pages' requests look local in every other way.
         return Some("development tokens are given only under the names localhost, 127.0.0.1 and [::1]");
     }
-    if headers.keys().any(|name| FORWARDING.contains(&name.as_str()) || name.as_str().starts_with("x-forwarded-")) {
+    if was_forwarded(headers) {
         return Some("development tokens are not given through a proxy");
     }
     if !origins.allows(headers, authority) {
