@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use inkwire_document::Batch;
+use inkwire_document::{Actor, Batch};
 
 use crate::limits::MAX_SUBJECT_BYTES;
 use crate::record::Digest;
@@ -108,9 +108,7 @@ pub fn verify(
     let subject = std::str::from_utf8(subject).map_err(|_| malformed)?;
     let key = keys.key(id).ok_or(ReceiptError::UnknownKey { id })?;
     let expected = mac(key, scope, batch, digest, subject);
-    // Every byte is looked at, so that the time taken says nothing about where a forgery went wrong.
-    let difference = expected.iter().zip(found).fold(0, |all, (left, right)| all | (left ^ right));
-    if difference == 0 { Ok(subject.into()) } else { Err(ReceiptError::Mismatch) }
+    if is_same(&expected, found) { Ok(subject.into()) } else { Err(ReceiptError::Mismatch) }
 }
 
 fn mac(key: &[u8; 32], scope: Scope<'_>, batch: &Batch, digest: &Digest, subject: &str) -> [u8; MAC_BYTES] {
@@ -132,10 +130,56 @@ fn mac(key: &[u8; 32], scope: Scope<'_>, batch: &Batch, digest: &Digest, subject
     mac
 }
 
+/// What a ticket's key is derived for, so that no receipt is a ticket.
+const TICKET: &str = "inkwire 2026 ticket of an actor's lease";
+
+/// Makes the ticket that proves a lease of `actor` to `subject`: key id (4 bytes, big-endian), MAC (16 bytes).
+pub fn issue_ticket(keys: &ReceiptKeys, scope: Scope<'_>, actor: Actor, subject: &str) -> Bytes {
+    let (id, key) = &keys.current;
+    let mut ticket = BytesMut::with_capacity(HEADER_BYTES);
+    ticket.put_u32(*id);
+    ticket.put_slice(&ticket_mac(key, scope, actor, subject));
+    ticket.freeze()
+}
+
+/// Checks that `ticket` was given for a lease of `actor` to `subject`.
+///
+/// # Errors
+/// See [`ReceiptError`].
+pub fn verify_ticket(
+    keys: &ReceiptKeys,
+    scope: Scope<'_>,
+    actor: Actor,
+    subject: &str,
+    ticket: &[u8],
+) -> Result<(), ReceiptError> {
+    let malformed = ReceiptError::Malformed { length: ticket.len() };
+    let (id, found) = ticket.split_first_chunk::<4>().filter(|(_, mac)| mac.len() == MAC_BYTES).ok_or(malformed)?;
+    let id = u32::from_be_bytes(*id);
+    let key = keys.key(id).ok_or(ReceiptError::UnknownKey { id })?;
+    if is_same(&ticket_mac(key, scope, actor, subject), found) { Ok(()) } else { Err(ReceiptError::Mismatch) }
+}
+
+fn ticket_mac(key: &[u8; 32], scope: Scope<'_>, actor: Actor, subject: &str) -> [u8; MAC_BYTES] {
+    let mut hasher = blake3::Hasher::new_keyed(&blake3::derive_key(TICKET, key));
+    hasher.update(&(scope.document.len() as u32).to_be_bytes());
+    hasher.update(scope.document.as_bytes());
+    hasher.update(&scope.incarnation.to_be_bytes());
+    hasher.update(&actor.0.to_be_bytes());
+    hasher.update(&(subject.len() as u32).to_be_bytes());
+    hasher.update(subject.as_bytes());
+    let mut mac = [0; MAC_BYTES];
+    mac.copy_from_slice(&hasher.finalize().as_bytes()[..MAC_BYTES]);
+    mac
+}
+
+/// Every byte is looked at, so that the time taken says nothing about where a forgery went wrong.
+fn is_same(expected: &[u8; MAC_BYTES], found: &[u8]) -> bool {
+    expected.iter().zip(found).fold(0, |all, (left, right)| all | (left ^ right)) == 0 && found.len() == MAC_BYTES
+}
+
 #[cfg(test)]
 mod tests {
-    use inkwire_document::Actor;
-
     use super::*;
 
     fn batch() -> Batch {
@@ -168,6 +212,33 @@ mod tests {
         for length in 0..receipt.len() {
             assert!(check(SCOPE, batch(), &receipt[..length]).is_err(), "length {length}");
         }
+    }
+
+    #[test]
+    fn a_ticket_proves_its_lease_and_nothing_else() {
+        let keys = ReceiptKeys::new(1, [1; 32]);
+        let ticket = issue_ticket(&keys, SCOPE, Actor(7), "alice");
+        let check =
+            |scope, actor, subject: &str, ticket: &[u8]| verify_ticket(&keys, scope, Actor(actor), subject, ticket);
+        assert_eq!(check(SCOPE, 7, "alice", &ticket), Ok(()));
+        let mismatch = Err(ReceiptError::Mismatch);
+        assert_eq!(check(Scope { incarnation: 1, ..SCOPE }, 7, "alice", &ticket), mismatch);
+        assert_eq!(check(Scope { document: "acme/plans", ..SCOPE }, 7, "alice", &ticket), mismatch);
+        assert_eq!(check(SCOPE, 8, "alice", &ticket), mismatch);
+        assert_eq!(check(SCOPE, 7, "bob", &ticket), mismatch);
+        for length in (0..ticket.len()).chain([ticket.len() + 1]) {
+            let mut cut = ticket.to_vec();
+            cut.resize(length, 0);
+            assert!(check(SCOPE, 7, "alice", &cut).is_err(), "length {length}");
+        }
+        let digest = Digest::of(&batch().operations);
+        let receipt = issue(&keys, SCOPE, &batch(), &digest, "");
+        assert!(check(SCOPE, 7, "", &receipt).is_err(), "a receipt is no ticket");
+        let rotated = ReceiptKeys::new(2, [2; 32]);
+        let unknown = Err(ReceiptError::UnknownKey { id: 1 });
+        assert_eq!(verify_ticket(&rotated, SCOPE, Actor(7), "alice", &ticket), unknown);
+        let kept = rotated.with_previous(1, [1; 32]);
+        assert_eq!(verify_ticket(&kept, SCOPE, Actor(7), "alice", &ticket), Ok(()));
     }
 
     #[test]

@@ -32,7 +32,7 @@ use inkwire_document::{Actor, Change, Document, EditError, Unit, VersionVector};
 
 pub use presence::Peer;
 
-use crate::frame::{Frame, Role};
+use crate::frame::{self, Frame, Role};
 use crate::random::Random;
 use crate::{Code, limits};
 use assembly::Assembly;
@@ -221,6 +221,10 @@ pub struct Replica {
     /// What is left to send of `Open`: its last frame, and those that its vectors need before it.
     opening: VecDeque<Frame>,
     presence: Presence,
+    /// The last counter that the present lane's `Open` claimed, if any.
+    claimed: Option<u64>,
+    /// A lease to give back before the lane is left.
+    declined: Option<(Actor, u64)>,
     /// `Open` was sent on the present lane, and the relay has not closed it.
     lane_open: bool,
     /// Lanes in a row that the relay closed for what a batch said, without taking any.
@@ -255,6 +259,8 @@ impl Replica {
             assembly: Assembly::default(),
             opening: VecDeque::new(),
             presence: Presence::default(),
+            claimed: None,
+            declined: None,
             lane_open: false,
             strikes: 0,
             want: None,
@@ -385,6 +391,7 @@ impl Replica {
         self.lane_open = false;
         self.assembly = Assembly::default();
         self.opening.clear();
+        (self.claimed, self.declined) = (None, None);
         self.vector_parts = VersionVector::new();
         self.presence.restart();
         self.outbox.unsend();
@@ -394,6 +401,22 @@ impl Replica {
     /// Whether the relay has the document open on the present lane, as far as this end knows.
     pub(crate) fn is_open_at_relay(&self) -> bool {
         self.lane_open
+    }
+
+    /// What to release before the lane is left: a lease that was not wanted, or the own one, when `leaving` for good with
+    /// all that was written as it durable.
+    pub(crate) fn release(&mut self, leaving: bool) -> Option<frame::Release> {
+        let answered = matches!(self.phase, Phase::Syncing | Phase::Live);
+        if let Some((actor, last)) = self.declined.take().filter(|_| answered) {
+            return Some(frame::Release { actor, last });
+        }
+        if !leaving || !answered || !self.all_durable() {
+            return None;
+        }
+        let actor = self.writer.take()?.actor;
+        let last = self.document.next_counter()?.checked_sub(1).filter(|last| *last > 0)?;
+        self.document.clear_actor();
+        Some(frame::Release { actor, last })
     }
 
     /// The lane is gone.

@@ -227,8 +227,10 @@ impl Room {
             Frame::Batch(frame) => self.receive_batch(clock, id, frame.into_parts().0),
             Frame::Offer(frame) => self.receive_offer(clock, id, frame),
             Frame::Presence(frame) => self.receive_presence(clock, id, frame),
-            // Leases do not end yet; the frame has its place.
-            Frame::Release(_) => Ok(()),
+            Frame::Release(frame) => {
+                self.receive_release(id, frame);
+                Ok(())
+            }
             other => Err((Code::UnexpectedFrame, format!("{} may not come on a document's lane", other.name()))),
         }
     }

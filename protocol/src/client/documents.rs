@@ -214,6 +214,9 @@ impl Client {
             return;
         }
         if document.replica.is_open_at_relay() {
+            if let Some(release) = document.replica.release(document.leaving) {
+                self.lane_changes.push_back(pack_one(lanes, channel, &Frame::from(release).encode()));
+            }
             let farewell = Frame::from(CloseDocument {}).encode();
             self.lane_changes.push_back(pack_one(lanes, channel, &farewell));
         }

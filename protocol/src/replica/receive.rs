@@ -99,6 +99,7 @@ impl Replica {
             }
             self.resume_own(&held);
         }
+        self.claimed = None;
         self.retained.offer_beyond(held);
     }
 
@@ -134,6 +135,11 @@ impl Replica {
                 }
             }
             _ if settled => self.write_as(Writer { actor, ticket }, next),
+            // Another of the own subject's, for one who had not written yet when it asked, but has since.
+            Some(_) if self.claimed == Some(0) => {
+                self.declined = Some((actor, next.saturating_sub(1)));
+                self.want = Some(Want::Reopen { pause: false });
+            }
             _ => self.rebuild(Code::ForeignActor, "the relay does not let this session go on as its actor"),
         }
     }

@@ -16,7 +16,9 @@ impl Replica {
                     self.become_writer();
                 }
                 if self.opening.is_empty() {
-                    self.opening = split_open(self.open_frame(channel), self.config.vector_entries).into();
+                    let open = self.open_frame(channel);
+                    self.claimed = open.claim.as_ref().map(|claim| claim.last);
+                    self.opening = split_open(open, self.config.vector_entries).into();
                 }
                 let frame = self.opening.pop_front();
                 if self.opening.is_empty() {

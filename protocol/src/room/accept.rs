@@ -27,6 +27,10 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
+    pub(super) fn is_of(&self, actor: Actor) -> bool {
+        self.batch.actor == actor
+    }
+
     pub(super) fn cost(&self) -> usize {
         self.batch.operations.len() + ENTRY_OVERHEAD
     }

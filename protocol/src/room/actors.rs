@@ -16,37 +16,94 @@ pub(super) struct ActorState {
     pub(super) durable: u64,
     /// The member that writes as it now.
     pub(super) holder: Option<MemberId>,
+    /// Its lease ends when this counter is durable.
+    releasing: Option<u64>,
+    /// Its lease has ended: the subject may have it again.
+    free: bool,
 }
 
 /// Every actor of the document.
 #[derive(Debug, Default)]
-pub(super) struct Actors(BTreeMap<Actor, ActorState>);
+pub(super) struct Actors {
+    states: BTreeMap<Actor, ActorState>,
+    /// Actors whose lease has ended, by subject; the last is leased again first.
+    free: BTreeMap<Arc<str>, Vec<Actor>>,
+}
 
 impl Actors {
     pub(super) fn get(&self, actor: Actor) -> Option<&ActorState> {
-        self.0.get(&actor)
+        self.states.get(&actor)
     }
 
     pub(super) fn get_mut(&mut self, actor: Actor) -> Option<&mut ActorState> {
-        self.0.get_mut(&actor)
+        self.states.get_mut(&actor)
     }
 
     pub(super) fn entry(&mut self, actor: Actor) -> &mut ActorState {
-        self.0.entry(actor).or_default()
+        self.states.entry(actor).or_default()
     }
 
     pub(super) fn held(&self, actor: Actor) -> u64 {
         self.get(actor).map_or(0, |state| state.held)
     }
 
+    /// The member writes as the actor from now on. Returns the next counter and who did before.
+    pub(super) fn take(&mut self, actor: Actor, member: MemberId, subject: &Arc<str>) -> (u64, Option<MemberId>) {
+        let state = self.states.entry(actor).or_default();
+        if state.held == 0 || state.subject.is_none() {
+            state.subject = Some(subject.clone());
+        }
+        state.releasing = None;
+        if std::mem::take(&mut state.free)
+            && let Some(free) = self.free.get_mut(subject)
+        {
+            free.retain(|other| *other != actor);
+            if free.is_empty() {
+                self.free.remove(subject);
+            }
+        }
+        (state.held + 1, state.holder.replace(member))
+    }
+
+    /// An actor of the subject's whose lease has ended.
+    pub(super) fn free(&self, subject: &Arc<str>) -> Option<Actor> {
+        self.free.get(subject)?.last().copied()
+    }
+
+    /// The holder will write no more after `last`; see [`try_free`](Self::try_free).
+    pub(super) fn release(&mut self, actor: Actor, last: u64) {
+        if let Some(state) = self.get_mut(actor) {
+            state.releasing = Some(last);
+        }
+    }
+
+    /// Ends the lease if it was released and all of it is durable. Returns whether it ended now.
+    pub(super) fn try_free(&mut self, actor: Actor) -> bool {
+        let Some(state) = self.states.get_mut(&actor) else { return false };
+        let done = state.releasing.is_some_and(|last| state.durable >= last && state.durable == state.held);
+        if !done {
+            return false;
+        }
+        (state.releasing, state.holder) = (None, None);
+        match &state.subject {
+            _ if state.held == 0 => drop(self.states.remove(&actor)),
+            Some(subject) if !state.free => {
+                state.free = true;
+                self.free.entry(subject.clone()).or_default().push(actor);
+            }
+            _ => {}
+        }
+        true
+    }
+
     /// Forgets a lease that was never written under; otherwise only that somebody holds it.
     pub(super) fn let_go(&mut self, actor: Actor, member: MemberId) {
-        if let Some(state) = self.0.get_mut(&actor)
+        if let Some(state) = self.states.get_mut(&actor)
             && state.holder == Some(member)
         {
             state.holder = None;
             if state.held == 0 {
-                self.0.remove(&actor);
+                self.states.remove(&actor);
             }
         }
     }
@@ -58,7 +115,7 @@ impl Actors {
 
     /// What is durable beyond `known`.
     pub(super) fn durable_beyond(&self, known: &VersionVector) -> VersionVector {
-        self.0
+        self.states
             .iter()
             .filter(|(actor, state)| state.durable > known.get(actor))
             .map(|(actor, state)| Dot::new(*actor, state.durable))
@@ -69,11 +126,11 @@ impl Actors {
     pub(super) fn subjects(&self) -> Vec<(Actor, Arc<str>)> {
         let known =
             |(actor, state): (&Actor, &ActorState)| Some((*actor, state.subject.clone()?)).filter(|_| state.held > 0);
-        self.0.iter().filter_map(known).collect()
+        self.states.iter().filter_map(known).collect()
     }
 
     fn vector(&self, counter: impl Fn(&ActorState) -> u64) -> VersionVector {
-        let dots = self.0.iter().map(|(actor, state)| Dot::new(*actor, counter(state)));
+        let dots = self.states.iter().map(|(actor, state)| Dot::new(*actor, counter(state)));
         dots.filter(|dot| dot.counter > 0).collect()
     }
 }

@@ -203,6 +203,7 @@ impl Room {
         state.durable = state.durable.max(last);
         let durable = state.durable;
         let holder = state.holder;
+        self.end_lease(actor, holder);
         self.durability.untold.insert(actor, durable);
         self.durability.due.get_or_insert(now + self.config.durable_delay);
         let member = self.members.get_mut(&holder?)?;

@@ -7,8 +7,8 @@ use inkwire_document::Actor;
 use super::catch_up::{CatchUp, vector_frames};
 use super::member::{Member, Place};
 use super::{Clock, Join, MemberId, Reason, Room};
-use crate::frame::{self, Lease};
-use crate::{Code, Frame, Role};
+use crate::frame::{self, Claim, Lease};
+use crate::{Code, Frame, Role, receipt};
 
 impl Room {
     /// Takes a member in. From now on it gets everything; what came before follows `Opened` as snapshot and batches, then
@@ -53,8 +53,7 @@ impl Room {
             presence: self.presence.end_position(),
         };
         self.members.insert(id, member);
-        let claim = open.claim.map(|claim| (claim.actor, claim.last));
-        let lease = if role.may_write() { Some(self.lease(id, claim)) } else { None };
+        let lease = if role.may_write() { Some(self.lease(id, open.claim)) } else { None };
         let opened = |vector| Frame::from(frame::Opened { incarnation: self.incarnation, role, lease, vector, base });
         let frames = vector_frames(self.actors.held_vector(), self.config.vector_entries, opened);
         if let Some(member) = self.members.get_mut(&id) {
@@ -71,6 +70,10 @@ impl Room {
         let Some(member) = self.members.remove(&id) else { return };
         if let Some(actor) = member.lease {
             self.actors.let_go(actor, id);
+            if self.config.sabotage().leases_end_with_connections {
+                self.actors.release(actor, 0);
+                self.actors.try_free(actor);
+            }
         }
         self.ready.retain(|ready| *ready != id);
         self.durability.leave(id);
@@ -98,12 +101,45 @@ impl Room {
         self.wake(id);
     }
 
-    /// The actor that a member writes as: the one that it claims if nobody else may have it and it lacks nothing of what was
-    /// written under it, otherwise a new one.
-    fn lease(&mut self, id: MemberId, claim: Option<(Actor, u64)>) -> Lease {
-        if let Some((actor, last)) = claim
-            && self.may_claim(id, actor, last)
+    /// The member will write no more after `last` as the actor that it was leased. The lease ends when that is durable; a lost
+    /// connection ends none.
+    pub(super) fn receive_release(&mut self, id: MemberId, release: frame::Release) {
+        let frame::Release { actor, last } = release;
+        if self.members.get(&id).is_some_and(|member| member.lease == Some(actor)) {
+            self.actors.release(actor, last);
+            self.end_lease(actor, Some(id));
+        }
+    }
+
+    /// Ends the actor's lease if it was released and is due; its holder is told.
+    pub(super) fn end_lease(&mut self, actor: Actor, holder: Option<MemberId>) {
+        if !self.actors.try_free(actor) {
+            return;
+        }
+        if let Some(id) = holder
+            && let Some(member) = self.members.get_mut(&id).filter(|member| member.lease == Some(actor))
         {
+            member.lease = None;
+            member.tell(frame::Released { actor });
+            self.wake(id);
+        }
+    }
+
+    /// The actor that a member writes as: the one that it claims if nobody else may have it and it lacks nothing of what was
+    /// written under it; otherwise one that its subject has released, or a new one.
+    fn lease(&mut self, id: MemberId, claim: Option<Claim>) -> Lease {
+        let released = self
+            .members
+            .get(&id)
+            .and_then(|member| self.actors.free(&member.subject).filter(|actor| !member.retired.contains(actor)));
+        if let Some(claim) = claim
+            // Who has not written yet may as well go on as an actor that is there.
+            && (claim.last > 0 || released.is_none())
+            && self.may_claim(id, &claim)
+        {
+            return self.grant(id, claim.actor);
+        }
+        if let Some(actor) = released {
             return self.grant(id, actor);
         }
         let actor = loop {
@@ -115,12 +151,24 @@ impl Room {
         self.grant(id, actor)
     }
 
-    fn may_claim(&self, id: MemberId, actor: Actor, last: u64) -> bool {
+    fn may_claim(&self, id: MemberId, claim: &Claim) -> bool {
+        let Claim { actor, last, .. } = *claim;
         let (Some(member), state) = (self.members.get(&id), self.actors.get(actor)) else { return false };
+        let ticket = claim.ticket.as_deref();
+        let proof = ticket
+            .map(|ticket| receipt::verify_ticket(&self.keys, self.scope(), actor, &member.subject, ticket).is_ok());
+        // Nothing proves an actor that the client made itself, until something of it is here.
+        let held = state.map_or(0, |state| state.held);
+        let unknown = held == 0 && !self.waiting.iter().any(|waiting| waiting.is_of(actor));
+        if !proof.unwrap_or(unknown) && !self.config.sabotage().claims_unproven {
+            return false;
+        }
         let Some(state) = state else { return true };
         // A client that used fewer counters than the room holds has lost some: what it would write next is taken.
+        // Somebody else's claim to what was never written under is worth less than a proof.
+        let proven = proof == Some(true) && held == 0;
         if last < state.held
-            || state.subject.as_ref().is_some_and(|subject| *subject != member.subject)
+            || state.subject.as_ref().is_some_and(|subject| *subject != member.subject && !proven)
             || (state.subject.is_none() && state.held > 0)
         {
             return false;
@@ -131,18 +179,19 @@ impl Room {
     }
 
     fn grant(&mut self, id: MemberId, actor: Actor) -> Lease {
-        let state = self.actors.entry(actor);
-        let older = state.holder.replace(id);
-        let next = state.held + 1;
+        let Some(subject) = self.members.get(&id).map(|member| member.subject.clone()) else {
+            return Lease { actor, next: 1, ticket: None };
+        };
+        let (next, older) = self.actors.take(actor, id, &subject);
         if let Some(older) = older.filter(|older| *older != id).and_then(|older| self.members.get_mut(&older)) {
             older.lease = None;
         }
         if let Some(member) = self.members.get_mut(&id) {
-            state.subject.get_or_insert_with(|| member.subject.clone());
             member.lease = Some(actor);
             (member.received_moved, member.durable_moved) = (false, false);
         }
-        Lease { actor, next, ticket: None }
+        let ticket = Some(receipt::issue_ticket(&self.keys, self.scope(), actor, &subject));
+        Lease { actor, next, ticket }
     }
 
     /// Gives the member a new actor instead of the one that it had.

@@ -21,6 +21,10 @@ pub struct Sabotage {
     pub load_unchecked: bool,
     /// What `Vector` frames say of what is durable is passed over.
     pub ignore_durable_parts: bool,
+    /// A claim needs no ticket.
+    pub claims_unproven: bool,
+    /// An actor is leased again when its connection is lost.
+    pub leases_end_with_connections: bool,
     /// A client may know more to be durable than the store has.
     pub ignore_rollback: bool,
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use inkwire_document::{Batch, Document, HybridTime, Position, Snapshot, Value, VersionVector, fold};
+use inkwire_document::{Actor, Batch, Document, HybridTime, Position, Snapshot, Value, VersionVector, fold};
 
 use super::*;
 use crate::frame::{self, Claim, Open, Options};
@@ -22,6 +22,8 @@ struct Hall {
     room: Room,
     clock: Clock,
     documents: BTreeMap<u64, Document>,
+    /// Of every lease that a member was given.
+    tickets: BTreeMap<(u64, Actor), Bytes>,
     /// What the store was given.
     records: Vec<LogRecord>,
     given: Option<RecordNumber>,
@@ -39,14 +41,15 @@ impl Hall {
     fn load(config: RoomConfig, loaded: Loaded) -> Self {
         let room = Room::new(config, "acme/plan".into(), 0, loaded, keys(), 1);
         let clock = Clock { monotonic: Duration::from_secs(100), unix_millis: START_MILLIS };
-        Self { room, clock, documents: BTreeMap::new(), records: Vec::new(), given: None }
+        Self { room, clock, tickets: BTreeMap::new(), documents: BTreeMap::new(), records: Vec::new(), given: None }
     }
 
     fn open(&self, id: u64) -> Open {
         let document = self.documents.get(&id);
         let claim = document.and_then(|document| {
             let (actor, next) = (document.actor()?, document.next_counter()?);
-            Some(Claim { actor, last: next - 1, ticket: None })
+            let ticket = self.tickets.get(&(id, actor)).cloned();
+            Some(Claim { actor, last: next - 1, ticket })
         });
         Open {
             channel: Channel(1),
@@ -97,11 +100,17 @@ impl Hall {
         for frame in &frames {
             match frame {
                 Frame::Opened(opened) => {
+                    if let Some(lease) = &opened.lease {
+                        self.tickets.insert((id, lease.actor), lease.ticket.clone().expect("a ticket"));
+                    }
                     if let Some(lease) = opened.lease.as_ref().filter(|lease| document.actor() != Some(lease.actor)) {
                         document.set_actor(lease.actor, lease.next);
                     }
                 }
-                Frame::Leased(lease) => document.set_actor(lease.actor, lease.next),
+                Frame::Leased(lease) => {
+                    self.tickets.insert((id, lease.actor), lease.ticket.clone().expect("a ticket"));
+                    document.set_actor(lease.actor, lease.next);
+                }
                 Frame::Batch(batch) => drop(document.apply(&batch.clone().into_parts().0).expect("it applies")),
                 Frame::Snapshot(chunk) => {
                     chunks.extend_from_slice(&chunk.bytes);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use inkwire_document::{Actor, Delta, Origin, TextDelta};
 use inkwire_protocol::client::{ClientConfig, Event, Lanes, OpenError, Transmit};
-use inkwire_protocol::frame::{Base, Close, Durable, Leased, RoleChanged, Snapshot, Synced};
+use inkwire_protocol::frame::{Base, Close, Durable, Leased, Release, RoleChanged, Snapshot, Synced};
 use inkwire_protocol::replica::{EditRefused, ReplicaConfig};
 use inkwire_protocol::{Channel, Code, Frame, Role};
 
@@ -158,6 +158,7 @@ fn a_document_closes_once_its_edits_are_durable() {
         peer.say(channel, opened(Some((Actor(5), 1)), &[]));
         assert_eq!(peer.take_batches().len(), 1, "it outlives a lost connection");
         peer.say(channel, Durable { vector: vector(&[(Actor(5), 1)]) });
+        assert_eq!(peer.take(channel), Release { actor: Actor(5), last: 1 }.into());
         assert!(matches!(peer.take(channel), Frame::CloseDocument(_)));
         if lanes == Lanes::Streams {
             assert_eq!(peer.lane_changes.last(), Some(&Transmit::FinishLane(channel)));

@@ -84,6 +84,15 @@ impl Host {
         self.life += 1;
     }
 
+    /// The page closes the document and opens it again. What it wrote goes out as before.
+    pub fn reopen(&mut self, now: Duration) {
+        let now = Now::new(now);
+        self.client.close_document(now, self.document);
+        self.document = self.client.open(now, DOCUMENT).expect("the name is good");
+        (self.seen, self.edits, self.rebuilding, self.presence) = (VersionVector::new(), 0, false, None);
+        self.life += 1;
+    }
+
     pub fn replica(&self) -> &Replica {
         self.client.replica(self.document).expect("it stays open")
     }

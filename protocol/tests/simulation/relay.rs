@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use inkwire_document::VersionVector;
 use inkwire_protocol::client::Lanes;
 use inkwire_protocol::random::Random;
 use inkwire_protocol::receipt::ReceiptKeys;
@@ -149,6 +150,49 @@ impl Relay {
             dead: false,
         };
         running.sessions.insert(connection, served);
+    }
+
+    /// Somebody claims every actor in the name of who wrote as it, with a forged ticket and without one.
+    pub fn steal(&mut self, now: Duration) -> Result<(), String> {
+        let clock = self.clock(now);
+        let Some(room) = self.running.as_mut().and_then(|running| running.room.as_mut()) else { return Ok(()) };
+        for (actor, subject) in self.store.subjects() {
+            // What the subject has released it may have; after that there is nothing to be had without a ticket.
+            let mut claims = Vec::new();
+            claims.resize(1 + self.store.subjects().len(), None);
+            for ticket in [None, Some(Bytes::from_static(&[7; 20]))] {
+                claims.push(Some(frame::Claim { actor, last: u64::MAX, ticket }));
+            }
+            for claim in claims {
+                let thief = claim.is_some();
+                let member = MemberId(self.next_member);
+                self.next_member += 1;
+                let open = frame::Open {
+                    channel: Channel(1),
+                    document: DOCUMENT.into(),
+                    incarnation: None,
+                    vector: VersionVector::new(),
+                    durable: VersionVector::new(),
+                    role: Role::Editor,
+                    claim,
+                    options: frame::Options::default(),
+                };
+                let (since, subject) = (now, subject.clone());
+                let join = Join { member, session: 0, since, subject, role: Role::Editor, open };
+                room.join(clock, join).map_err(|(code, reason)| format!("{code}: {reason}"))?;
+                let mut frames = Vec::new();
+                while room.poll_transmit(clock, member, 1 << 20, &mut frames) > 0 {}
+                room.leave(clock, member);
+                let opened = frames.iter().filter_map(|bytes| match Frame::decode(bytes) {
+                    Ok(Frame::Opened(opened)) => opened.lease,
+                    _ => None,
+                });
+                if thief && opened.into_iter().any(|lease| lease.actor == actor) {
+                    return Err(format!("actor {actor} was given to a thief"));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A document's lane takes nothing for a while: its reader is slow.
@@ -475,7 +519,6 @@ impl Relay {
             if taken > 0 {
                 // An array of at most 15 elements, of which the first is the number.
                 frames.iter().for_each(|frame| self.frames[usize::from(frame[1])] += 1);
-                served.session.said(clock);
                 out.push((connection, pack(served.lanes, channel, &frames)));
                 lane.busy = clock.monotonic + Duration::from_micros(1 + taken as u64 * 1_000_000 / self.bandwidth);
                 continue;

@@ -1,6 +1,7 @@
 //! A store that keeps its word and nothing more: what it has not acknowledged may be lost or kept by a crash, and writes end
 //! in any order.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,6 +99,13 @@ impl Store {
             None => (None, Vec::new()),
         };
         Loaded { snapshot, actors, batches: self.rows.clone() }
+    }
+
+    /// Who wrote as every actor.
+    pub fn subjects(&self) -> BTreeMap<Actor, Arc<str>> {
+        let folded = self.snapshot.iter().flat_map(|(_, subjects)| subjects.iter().cloned());
+        let rows = self.rows.iter().map(|row| (row.batch.actor, row.subject.clone()));
+        folded.chain(rows).collect()
     }
 
     fn snapshot_version(&self) -> VersionVector {

@@ -154,6 +154,7 @@ impl World {
             self.check_presence()?;
         }
         self.check_end()?;
+        self.relay.steal(self.now)?;
         backup.map_or(Ok(()), |backup| self.roll_back(backup))
     }
 
@@ -161,6 +162,11 @@ impl World {
     fn roll_back(&mut self, mut backup: Store) -> Result<(), String> {
         trace!(self, "the store is restored from a backup");
         backup.crash(&mut self.random);
+        let lack = |host: &Host, version: &VersionVector| {
+            host.replica().durable().dots.iter().any(|(actor, counter)| version.get(actor) < *counter)
+        };
+        let version = backup.loaded().version().clone();
+        let lacked: Vec<bool> = self.hosts.iter().map(|host| lack(host, &version)).collect();
         self.crash_relay();
         self.relay.store = backup;
         self.promised = VersionVector::new();
@@ -171,9 +177,9 @@ impl World {
         }
         let version = self.relay.store.loaded().version().clone();
         for (index, host) in self.present() {
-            let mut durable = host.replica().durable().dots.iter();
-            let lacks = durable.any(|(actor, counter)| version.get(actor) < *counter);
-            if lacks != host.rolled_back {
+            // Whoever offers what the store lacks may have come first.
+            let lacks = lack(host, &version);
+            if lacks && !host.rolled_back || host.rolled_back && !lacked[index] {
                 return Err(format!("page {index} lacks {lacks}, was told {}", host.rolled_back));
             }
         }
@@ -396,6 +402,10 @@ impl World {
                 trace!(self, "{index} leaves for good");
                 self.cut(index, false);
                 self.hosts[index].gone = true;
+            }
+            99 => {
+                trace!(self, "{index} closes the document and opens it again");
+                self.hosts[index].reopen(self.now);
             }
             _ => {}
         }
