@@ -23,6 +23,9 @@ use crate::{Code, Frame, frame};
 #[cfg(test)]
 mod tests;
 
+/// The most frames that wait for the control lane. Each of them was asked for by the client, who has to read the answers.
+pub const MAX_WAITING_FRAMES: usize = 1_024;
+
 /// The bounds of a session.
 #[derive(Clone, Debug)]
 pub struct SessionConfig {
@@ -101,8 +104,8 @@ pub struct Session {
     documents: u32,
     /// When bytes last came, on any lane.
     heard: Duration,
-    /// When bytes were last sent, on any lane.
-    said: Duration,
+    /// When the last ping was sent.
+    pinged: Duration,
     /// A refreshed token that the shell has not answered yet.
     refreshing: bool,
     nonce: u64,
@@ -119,7 +122,7 @@ impl Session {
             config,
             documents: 0,
             heard: now,
-            said: now,
+            pinged: now,
             refreshing: false,
             nonce: 0,
             frames: VecDeque::new(),
@@ -191,7 +194,6 @@ impl Session {
         if let State::Open(ends) = &mut self.state {
             *ends = clock.monotonic.saturating_add(expires_in);
             self.refreshing = false;
-            self.said = clock.monotonic;
             let expires_in_millis = u64::try_from(expires_in.as_millis()).unwrap_or(u64::MAX);
             self.say(frame::TokenAccepted { expires_in_millis });
         }
@@ -232,11 +234,6 @@ impl Session {
     /// Bytes came, on any lane or as a datagram.
     pub fn heard(&mut self, clock: Clock) {
         self.heard = clock.monotonic;
-    }
-
-    /// Bytes were sent on another lane: no ping is needed for a while.
-    pub fn said(&mut self, clock: Clock) {
-        self.said = clock.monotonic;
     }
 
     /// Tells the client that this relay is about to leave.
@@ -294,8 +291,9 @@ impl Session {
         }
     }
 
+    /// What was written to the client does not count: one that only reads is asked all the same, for it says nothing else.
     fn next_ping(&self) -> Duration {
-        self.said + PING_INTERVAL
+        self.heard.max(self.pinged) + PING_INTERVAL
     }
 
     /// Pings, and ends what has ended.
@@ -314,7 +312,7 @@ impl Session {
                 if silence >= LIVENESS_TIMEOUT {
                     self.close(Code::LivenessTimeout, &format!("nothing came for {} ms", silence.as_millis()));
                 } else if now >= self.next_ping() {
-                    self.said = now;
+                    self.pinged = now;
                     self.nonce += 1;
                     self.say(frame::Ping { nonce: self.nonce });
                 }
@@ -323,7 +321,17 @@ impl Session {
         }
     }
 
+    /// How many frames wait for the control lane. The shell should read no more while it cannot write them.
+    pub fn waiting(&self) -> usize {
+        self.frames.len()
+    }
+
     fn say(&mut self, frame: impl Into<Frame>) {
+        if self.frames.len() >= MAX_WAITING_FRAMES && !self.is_closed() {
+            let text =
+                format!("{} frames wait for the control lane, the limit: read before asking more", self.frames.len());
+            return self.close(Code::Overloaded, &text);
+        }
         self.frames.push_back(frame.into().encode());
     }
 }

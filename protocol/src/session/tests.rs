@@ -105,16 +105,19 @@ fn silence_matters_only_while_a_document_is_open() {
     assert_eq!((numbers(&mut session), session.is_open()), (vec![], true));
 
     session.document_opened(at(30_000)).expect("the first document");
-    session.handle_timeout(at(30_000));
-    assert_eq!(numbers(&mut session), [frame::Ping::NUMBER]);
-    session.handle_timeout(at(31_000));
-    assert_eq!(numbers(&mut session), [], "one ping in two seconds");
-    session.said(at(31_500));
+    session.handle_timeout(at(31_999));
+    assert_eq!(numbers(&mut session), []);
     session.handle_timeout(at(32_000));
-    assert_eq!(numbers(&mut session), [], "something else was said");
+    assert_eq!(numbers(&mut session), [frame::Ping::NUMBER], "however much was written meanwhile");
+    session.handle_timeout(at(33_000));
+    assert_eq!(numbers(&mut session), [], "one ping in two seconds");
     session.heard(at(33_000));
-    session.handle_timeout(at(38_900));
-    assert_eq!(numbers(&mut session), [frame::Ping::NUMBER]);
+    assert_eq!(session.poll_timeout(), Some(START + Duration::from_millis(35_000)));
+    session.handle_timeout(at(34_900));
+    assert_eq!(numbers(&mut session), [], "something was heard");
+    session.handle_timeout(at(35_000));
+    session.handle_timeout(at(37_000));
+    assert_eq!(numbers(&mut session), [frame::Ping::NUMBER; 2]);
     session.handle_timeout(at(39_000));
     assert_eq!(ended(&mut session), Some(Code::LivenessTimeout));
 }
@@ -127,6 +130,20 @@ fn a_ping_is_answered_and_a_goodbye_is_not() {
     session.receive(at(2), frame::Close { code: Code::None, reason: "bye".into() }.into());
     assert_eq!(numbers(&mut session), []);
     assert_eq!(session.poll_event(), Some(Event::Closed { code: Code::None, reason: "bye".into() }));
+}
+
+#[test]
+fn answers_that_nobody_reads_do_not_pile_up() {
+    let mut session = opened();
+    for _ in 0..MAX_WAITING_FRAMES {
+        session.receive(at(1), frame::Ping { nonce: 9 }.into());
+    }
+    assert_eq!((session.waiting(), session.is_open()), (MAX_WAITING_FRAMES, true));
+    for _ in 0..10 {
+        session.receive(at(1), frame::Ping { nonce: 9 }.into());
+    }
+    assert_eq!(session.waiting(), MAX_WAITING_FRAMES + 1, "and Close");
+    assert_eq!(ended(&mut session), Some(Code::Overloaded));
 }
 
 #[test]

@@ -14,11 +14,19 @@ pub enum WireError {
         limit: usize,
     },
     /// Arrays or maps nested deeper than [`MAX_DEPTH`].
-    #[error("nested deeper than {MAX_DEPTH}")]
-    TooDeep,
+    #[error("an array or map {depth} deep is over the limit of {MAX_DEPTH}")]
+    TooDeep {
+        /// How deep the first that is too deep lies, from 1.
+        depth: usize,
+    },
     /// The bytes end in the middle of a value, or a length claims more than the bytes that are left can hold.
-    #[error("a length or count claims more than the bytes that are left")]
-    Truncated,
+    #[error("a length or count claims {claimed} or more bytes and {left} are left")]
+    Truncated {
+        /// The fewest bytes that what was claimed takes.
+        claimed: u64,
+        /// How many bytes are left.
+        left: usize,
+    },
     /// The one marker that MessagePack never uses, 0xc1.
     #[error("0xc1 is not MessagePack")]
     BadMarker,
@@ -41,7 +49,7 @@ impl WireError {
     pub const fn code(self) -> Code {
         match self {
             WireError::TooLarge { .. } => Code::FrameTooLarge,
-            WireError::TooDeep => Code::TooDeep,
+            WireError::TooDeep { .. } => Code::TooDeep,
             _ => Code::BadFrame,
         }
     }
@@ -80,11 +88,12 @@ pub fn check(bytes: &[u8]) -> Result<usize, WireError> {
         let children = cursor.value()?;
         if children > 0 {
             // Every value takes at least a byte.
-            if children > (bytes.len() - cursor.at) as u64 {
-                return Err(WireError::Truncated);
+            let left = bytes.len() - cursor.at;
+            if children > left as u64 {
+                return Err(WireError::Truncated { claimed: children, left });
             }
             if depth == MAX_DEPTH {
-                return Err(WireError::TooDeep);
+                return Err(WireError::TooDeep { depth: depth + 1 });
             }
             open[depth] = children;
             depth += 1;
@@ -110,7 +119,9 @@ struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     fn take(&mut self, count: usize) -> Result<&'a [u8], WireError> {
-        let taken = self.bytes[self.at..].get(..count).ok_or(WireError::Truncated)?;
+        let rest = &self.bytes[self.at..];
+        let truncated = WireError::Truncated { claimed: count as u64, left: rest.len() };
+        let taken = rest.get(..count).ok_or(truncated)?;
         self.at += count;
         Ok(taken)
     }

@@ -28,7 +28,7 @@ fn decode_channel(bytes: &[u8]) -> Result<(Channel, usize), WireError> {
         0xcc..=0xcf => 1usize << (marker - 0xcc),
         _ => return Err(WireError::BadChannel),
     };
-    let number = bytes.get(1..=width).ok_or(WireError::Truncated)?;
+    let number = bytes.get(1..=width).ok_or(WireError::Truncated { claimed: width as u64, left: bytes.len() - 1 })?;
     let number = number.iter().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
     let number = u32::try_from(number).map_err(|_| WireError::BadChannel)?;
     Ok((Channel(number), 1 + width))

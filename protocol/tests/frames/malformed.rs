@@ -92,15 +92,34 @@ fn bombs_are_refused_by_their_head() {
         &[0x8f],
     ];
     for head in heads {
-        assert_eq!(wire::check(head), Err(WireError::Truncated), "{head:02x?}");
+        assert!(matches!(wire::check(head), Err(WireError::Truncated { .. })), "{head:02x?}");
     }
     assert_eq!(wire::check(&[0xc1]), Err(WireError::BadMarker));
     assert_eq!(wire::check(&[0xa2, 0xff, 0xff]), Err(WireError::BadString));
     let nested = |depth: usize| [vec![0x91; depth], vec![0xc0]].concat();
     assert_eq!(wire::check(&nested(32)), Ok(33));
-    assert_eq!(wire::check(&nested(33)), Err(WireError::TooDeep));
+    assert_eq!(wire::check(&nested(33)), Err(WireError::TooDeep { depth: 33 }));
     let nested_maps = [[0x81, 0xc0].repeat(40), vec![0xc0]].concat();
-    assert_eq!(wire::check(&nested_maps), Err(WireError::TooDeep));
+    assert_eq!(wire::check(&nested_maps), Err(WireError::TooDeep { depth: 33 }));
+}
+
+#[test]
+fn what_is_refused_is_told_with_its_value_and_the_limit() {
+    let cases: [(&[u8], &str); 6] = [
+        (&[0xdc, 0xff, 0xff, 0xc0], "a length or count claims 65535 or more bytes and 1 are left"),
+        (&[0x92, 0x02, 0xdb, 0, 0, 1, 0, 0x61], "a length or count claims 256 or more bytes and 1 are left"),
+        (&[0x91; 40], "an array or map 33 deep is over the limit of 32"),
+        (
+            &[0x92, 0x06, 0xca, 0, 0, 0, 0],
+            "invalid type: floating point `0.0`, expected an unsigned integer that fits u64",
+        ),
+        (&[0x92, 0x06, 0xa1, 0x61], "expected an unsigned integer that fits u64"),
+        (&[0x91, 0x2a], "frame 42 is unknown"),
+    ];
+    for (bytes, expected) in cases {
+        let error = Frame::decode(&Bytes::copy_from_slice(bytes)).unwrap_err().to_string();
+        assert_eq!(error, expected, "{bytes:02x?}");
+    }
 }
 
 #[test]
@@ -138,8 +157,8 @@ fn messages_and_datagrams_that_are_not_are_refused() {
         (message(&[0xa1, b'0'], &ping), WireError::BadChannel),
         (message(&[0xff], &ping), WireError::BadChannel),
         (message(&[0xcf, 0, 0, 0, 1, 0, 0, 0, 0], &ping), WireError::BadChannel),
-        (message(&[0xce, 0, 0], &[]), WireError::Truncated),
-        (message(&[0], &ping[..2]), WireError::Truncated),
+        (message(&[0xce, 0, 0], &[]), WireError::Truncated { claimed: 4, left: 2 }),
+        (message(&[0], &ping[..2]), WireError::Truncated { claimed: 2, left: 1 }),
         (message(&[0], &[0x92, 0x06, 0x07, 0xc1]), WireError::BadMarker),
     ];
     for (bytes, error) in cases {
