@@ -46,6 +46,10 @@ pub struct Upgrade {
     pub origin_refused: bool,
 }
 
+/// Bytes that the kernel takes beyond what is on its way.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES: u32 = 32 << 10;
+
 /// What a connection's requests are asked of.
 pub trait Service: Send + Sync + 'static {
     /// Answers a request from `peer`.
@@ -130,6 +134,9 @@ async fn connection<S: Service>(stream: TcpStream, peer: SocketAddr, http: Arc<H
     socket.set_tcp_user_timeout(Some(KEEPALIVE * 2))?;
     // Bounds what the kernel holds for a reader that does not read.
     socket.set_send_buffer_size(usize::try_from(http.bounds.send_window).unwrap_or(usize::MAX))?;
+    // And what of it waits in front of a ping.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES)?;
     match &http.tls {
         None => requests(stream, peer, http).await,
         Some(acceptor) => {

@@ -1,7 +1,7 @@
 //! The control lane of a session, whatever carries it: tokens, liveness, and the list of its open documents.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub struct SessionHandle {
     closed: Mutex<Option<Reason>>,
     pub(super) access: Mutex<Option<Access>>,
     pub(super) lanes: Mutex<HashMap<Channel, Weak<Lane>>>,
+    /// Bytes of vectors of lanes that are being opened.
+    pub(super) opening_bytes: AtomicUsize,
     _open: OpenSession,
 }
 
@@ -77,6 +79,7 @@ impl SessionHandle {
             closed: Mutex::default(),
             access: Mutex::default(),
             lanes: Mutex::default(),
+            opening_bytes: AtomicUsize::new(0),
             _open: core.metrics.session(transport),
             core,
         })
@@ -116,9 +119,14 @@ impl SessionHandle {
         self.control.lock().heard(self.core.clock.now());
     }
 
-    /// Bytes were sent on any lane.
-    pub fn said(&self) {
-        self.control.lock().said(self.core.clock.now());
+    /// Whether `Welcome` was sent and nothing has ended the session: only then do documents have lanes.
+    pub fn is_open(&self) -> bool {
+        self.control.lock().is_open()
+    }
+
+    /// How many frames wait for the control lane.
+    pub fn waiting(&self) -> usize {
+        self.control.lock().waiting()
     }
 
     /// When [`tick`](Self::tick) is due.

@@ -13,6 +13,13 @@ use crate::drain::Phase;
 use crate::rooms::{OpenRoom, Ready, Waiting};
 use crate::token::Access;
 
+/// The most bytes of vectors that all lanes of a session may hold before their documents are open, at
+/// [`VECTOR_ENTRY_BYTES`] an entry.
+pub const MAX_OPENING_BYTES: usize = 4 << 20;
+
+/// An entry of a vector in its longest form: two integers of nine bytes.
+const VECTOR_ENTRY_BYTES: usize = 18;
+
 /// What follows from what a client sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Flow {
@@ -222,15 +229,48 @@ fn check_name(name: &str) -> Result<(), Reason> {
     Err((Code::BadDocumentName, problem))
 }
 
-/// Gathers a lane's first frames, of which the last is `Open`.
-#[derive(Debug, Default)]
-pub struct Opening(inkwire_protocol::Opening);
+/// Gathers a lane's first frames, of which the last is `Open`. What it holds counts in its session until it is dropped, so
+/// keep it until the document is open.
+pub struct Opening {
+    session: Arc<SessionHandle>,
+    frames: inkwire_protocol::Opening,
+    bytes: usize,
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.session.opening_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
 
 impl Opening {
+    /// Of a lane that has just begun.
+    ///
+    /// # Errors
+    /// The reason to close the lane with, before `Welcome`: who is not known yet makes the relay hold nothing.
+    pub fn begin(session: &Arc<SessionHandle>) -> Result<Self, Reason> {
+        if !session.is_open() {
+            return Err((Code::UnexpectedFrame, "a document before Welcome".to_owned()));
+        }
+        Ok(Self { session: Arc::clone(session), frames: inkwire_protocol::Opening::default(), bytes: 0 })
+    }
+
     /// Takes the next frame; gives the whole `Open` once it is there.
     pub fn receive(&mut self, encoded: &Bytes) -> Result<Option<frame::Open>, Reason> {
         let frame = Frame::decode(encoded).map_err(|error| (error.code(), error.to_string()))?;
-        self.0.receive(frame)
+        if let Frame::Vector(part) = &frame {
+            // As decoded, which is more than was sent where counters are small.
+            let bytes = part.part.dots.len() * VECTOR_ENTRY_BYTES;
+            self.bytes += bytes;
+            let all = self.session.opening_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+            if all > MAX_OPENING_BYTES {
+                return Err((
+                    Code::Overloaded,
+                    format!("vectors of {all} bytes wait for their Open, at most {MAX_OPENING_BYTES} may in a session"),
+                ));
+            }
+        }
+        self.frames.receive(frame)
     }
 }
 

@@ -12,12 +12,13 @@ pub mod websocket;
 pub mod webtransport;
 
 pub use control::SessionHandle;
-pub use lane::Lane;
+pub use lane::{Lane, MAX_OPENING_BYTES};
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use inkwire_protocol::limits::MAX_REASON_BYTES;
+use inkwire_protocol::room::Reason;
 use inkwire_protocol::{Code, Frame, frame};
 use tokio::time::Instant;
 
@@ -25,8 +26,16 @@ use tokio::time::Instant;
 /// waiting for longer.
 const WRITE_BYTES: usize = 64 << 10;
 
+/// How many answers wait for a client that does not read before it is not read either.
+const MAX_WAITING: usize = 64;
+
 /// How long a session's last words may take to arrive before the connection is closed over them.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Why a lane that began is closed without its document.
+fn no_open(patience: Duration) -> Reason {
+    (Code::LivenessTimeout, format!("no Open came within {} ms", patience.as_millis()))
+}
 
 /// Sleeps until then; for ever without a time.
 async fn sleep_until(due: Option<Instant>) {

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -17,9 +18,11 @@ use hyper::upgrade::Upgraded;
 use inkwire_protocol::limits::MAX_MESSAGE_BYTES;
 use inkwire_protocol::room::Reason;
 use inkwire_protocol::wire::{encode_message, split_message};
-use inkwire_protocol::{Channel, Code};
+use inkwire_protocol::{Channel, Code, Frame};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -27,7 +30,7 @@ use tracing::Instrument as _;
 
 use super::lane::{Flow, Lane, OpenLane, Opening};
 use super::socket::{self, FILL_BYTES, Socket};
-use super::{SessionHandle, WRITE_BYTES, close_frame, sleep_until};
+use super::{LAST_WORDS, MAX_WAITING, SessionHandle, WRITE_BYTES, close_frame, no_open, sleep_until};
 use crate::core::Core;
 use crate::drain::Phase;
 use crate::metrics::Transport;
@@ -36,6 +39,14 @@ use crate::rooms::{Ready, Waiting};
 /// The most messages, and about the most bytes, that are taken from the socket at once.
 const READ_MESSAGES: usize = 256;
 const READ_BYTES: usize = 64 << 10;
+
+/// The fewest bytes that are written at once.
+const FEWEST_BYTES: usize = 4 << 10;
+
+/// A write that leaves in so short a time may be followed by a larger one, and after one that takes longer than the second,
+/// smaller ones follow.
+const QUICK: Duration = Duration::from_millis(50);
+const SLOW: Duration = Duration::from_millis(200);
 
 /// Where the application's own close codes begin (RFC 6455 section 7.4.2); ours are 4000 and the protocol's code.
 const CLOSE_CODES: u16 = 4000;
@@ -60,8 +71,37 @@ enum End {
     Closed(Reason),
     /// The client broke WebSocket's own rules, and is told so in WebSocket's own codes.
     Violation(CloseCode),
+    /// The client sent a message of so many bytes, more than it may. It is told in both ways.
+    TooLong(usize),
     /// There is nobody to tell.
     Lost,
+    /// What was written does not leave, and nothing else would.
+    Stuck,
+}
+
+/// How much is written at once: less to a slow reader, so that no ping waits behind what takes seconds to read.
+struct Pace {
+    bytes: usize,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { bytes: FILL_BYTES }
+    }
+}
+
+impl Pace {
+    /// The last of it took so long to leave.
+    fn flushed(&mut self, took: Duration) {
+        self.bytes = if took < QUICK {
+            self.bytes * 2
+        } else if took > SLOW {
+            self.bytes / 4
+        } else {
+            self.bytes
+        };
+        self.bytes = self.bytes.clamp(FEWEST_BYTES, FILL_BYTES);
+    }
 }
 
 /// The channels that have something to send.
@@ -96,8 +136,8 @@ struct Connection {
     socket: Socket,
     handle: Arc<SessionHandle>,
     lanes: HashMap<Channel, OpenLane>,
-    /// Lanes whose first frames have come, but not yet `Open`.
-    beginning: HashMap<Channel, Opening>,
+    /// Lanes whose first frames have come, but not yet `Open`, and until when it may.
+    beginning: HashMap<Channel, (Opening, Instant)>,
     opening: FuturesUnordered<BoxFuture<'static, Opened>>,
     /// The highest channel that the client has used: lower ones that are not open have been closed, and what still comes for
     /// them was on its way.
@@ -107,6 +147,9 @@ struct Connection {
     turn: VecDeque<Channel>,
     /// Whether something was written since the last flush completed.
     dirty: bool,
+    /// How much is written at once, and when that was begun.
+    pace: Pace,
+    filled: Instant,
     /// In order; nothing more is read while there are any, so they are what came at once.
     held: VecDeque<Held>,
     /// What clients of closed lanes are told.
@@ -135,6 +178,8 @@ impl Connection {
             ready: Arc::default(),
             turn: VecDeque::new(),
             dirty: false,
+            pace: Pace::default(),
+            filled: Instant::now(),
             held: VecDeque::new(),
             last_words: VecDeque::new(),
             behind: None,
@@ -144,6 +189,7 @@ impl Connection {
     async fn run(&mut self) -> End {
         let mut phases = self.handle.core.phases.watch();
         let mut told_to_go = false;
+        let mut last_words = None;
         loop {
             let phase = phases.current();
             if phase > Phase::Running && !told_to_go {
@@ -156,19 +202,24 @@ impl Connection {
             if let Err(error) = self.fill() {
                 return end_of(&error);
             }
-            if let Some(reason) = self.handle.closed()
-                && !self.dirty
-            {
-                return End::Closed(reason);
+            if let Some(reason) = self.handle.closed() {
+                if !self.dirty {
+                    return End::Closed(reason);
+                }
+                last_words.get_or_insert_with(|| Instant::now() + LAST_WORDS);
             }
-            let reading = self.held.is_empty()
+            let willing = self.held.is_empty()
                 && self.behind.is_none()
                 && phase == Phase::Running
                 && self.handle.closed().is_none();
-            if !reading {
+            if !willing {
                 // Silence that is the relay's own doing is not the client's.
                 self.handle.heard();
             }
+            // Nor is a client read that does not take its answers; but that is the client's doing.
+            let answers = self.handle.waiting() + self.last_words.len();
+            let reading = willing && !(self.dirty && answers > MAX_WAITING);
+            let no_open = self.beginning.values().map(|(_, until)| *until).min();
             let ready = Arc::clone(&self.ready);
             let handle = Arc::clone(&self.handle);
             let behind = self.behind.and_then(|channel| self.lanes.get(&channel));
@@ -182,7 +233,7 @@ impl Connection {
                     }
                     Step::Flushed => {
                         self.dirty = false;
-                        handle.said();
+                        self.pace.flushed(self.filled.elapsed());
                     }
                     Step::End(end) => return end,
                 },
@@ -190,6 +241,9 @@ impl Connection {
                 () = caught_up(behind) => self.behind = None,
                 () = ready.notify.notified(), if !self.dirty => {}
                 () = sleep_until(handle.deadline()) => handle.tick(),
+                () = sleep_until(no_open) => self.give_up_openings(),
+                // What is being written is stuck, and so would be the reason.
+                () = sleep_until(last_words) => return End::Stuck,
                 () = handle.wake.notified() => {}
                 () = phases.changed() => {}
             }
@@ -262,14 +316,24 @@ impl Connection {
             return;
         }
         if channel <= self.highest && !self.beginning.contains_key(&channel) {
-            // A lane that was closed meanwhile, or is being opened. The client hears of it either way.
             if !self.opening.is_empty() {
+                // Perhaps of the lane that is being opened.
                 self.held.push_back(Held { channel, frames });
+            } else if frames.iter().any(|frame| matches!(Frame::decode(frame), Ok(Frame::Open(_)))) {
+                let reason = format!("channel {} after {}: numbers rise within a session", channel.0, self.highest.0);
+                self.close_lane(channel, Code::UnexpectedFrame, &reason);
             }
+            // Else of a lane that was closed meanwhile, which its client hears of.
             return;
         }
         self.highest = self.highest.max(channel);
-        let mut opening = self.beginning.remove(&channel).unwrap_or_default();
+        let (mut opening, until) = match self.beginning.remove(&channel) {
+            Some(begun) => begun,
+            None => match Opening::begin(&self.handle) {
+                Ok(opening) => (opening, Instant::now() + self.handle.core.bounds.handshake_timeout),
+                Err((code, reason)) => return self.close_lane(channel, code, &reason),
+            },
+        };
         let mut open = None;
         let mut taken = 0;
         while open.is_none() && taken < frames.len() {
@@ -280,7 +344,7 @@ impl Connection {
             taken += 1;
         }
         let Some(open) = open else {
-            self.beginning.insert(channel, opening);
+            self.beginning.insert(channel, (opening, until));
             if self.beginning.len() > self.handle.core.bounds.max_documents as usize {
                 self.handle.close(Code::TooManyDocuments, "too many lanes begin without an Open");
             }
@@ -296,7 +360,23 @@ impl Connection {
         }
         let ready = Arc::new(ChannelReady { channel, set: Arc::clone(&self.ready) });
         let handle = Arc::clone(&self.handle);
-        self.opening.push(async move { (channel, Lane::open(&handle, open, ready).await) }.in_current_span().boxed());
+        let open = async move {
+            let opened = Lane::open(&handle, open, ready).await;
+            drop(opening);
+            (channel, opened)
+        };
+        self.opening.push(open.in_current_span().boxed());
+    }
+
+    /// Closes the lanes whose `Open` has not come in time.
+    fn give_up_openings(&mut self) {
+        let now = Instant::now();
+        let late: Vec<_> =
+            self.beginning.extract_if(|_, (_, until)| *until <= now).map(|(channel, _)| channel).collect();
+        let (code, reason) = no_open(self.handle.core.bounds.handshake_timeout);
+        for channel in late {
+            self.close_lane(channel, code, &reason);
+        }
     }
 
     fn opened(&mut self, channel: Channel, outcome: Result<OpenLane, Reason>) {
@@ -344,7 +424,8 @@ impl Connection {
                 self.turn.push_back(channel);
             }
         }
-        let mut left = FILL_BYTES;
+        self.filled = Instant::now();
+        let mut left = self.pace.bytes;
         let mut frames = Vec::new();
         while left > 0
             && let Some(channel) = self.turn.pop_front()
@@ -393,7 +474,17 @@ impl Connection {
                 reason: cut(&reason, 120).into(),
             }),
             End::Violation(code) => Some(CloseFrame { code, reason: "".into() }),
+            End::TooLong(length) => {
+                let reason = format!("a message of {length} bytes is over the limit of {MAX_MESSAGE_BYTES}");
+                self.handle.close(Code::FrameTooLarge, &reason);
+                while let Some(frame) = self.handle.poll_transmit() {
+                    // The close frame comes in any case.
+                    let _ = self.write(encode_message(Channel::CONTROL, &[frame]));
+                }
+                Some(CloseFrame { code: CloseCode::Size, reason: reason.into() })
+            }
             End::Lost => None,
+            End::Stuck => return,
         };
         socket::close(&mut self.socket, frame).await;
     }
@@ -427,6 +518,9 @@ fn poll_socket(socket: &mut Socket, context: &mut Context<'_>, dirty: bool, read
 
 fn end_of(error: &Error) -> End {
     tracing::debug!(%error, "the WebSocket ended");
+    if let Error::Capacity(CapacityError::MessageTooLong { size, .. }) = error {
+        return End::TooLong(*size);
+    }
     socket::violation(error).map_or(End::Lost, End::Violation)
 }
 

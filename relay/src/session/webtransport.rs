@@ -9,11 +9,12 @@ use inkwire_protocol::wire::{StreamDecoder, encode_datagram, encode_stream, spli
 use inkwire_protocol::{Code, Frame};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 use web_transport_quinn::{RecvStream, Request, SendStream, Session, SessionError, WebTransportError};
 
 use super::lane::{Flow, Lane, OpenLane, Opening};
-use super::{LAST_WORDS, SessionHandle, WRITE_BYTES, close_frame, sleep_until};
+use super::{LAST_WORDS, MAX_WAITING, SessionHandle, WRITE_BYTES, close_frame, no_open, sleep_until};
 use crate::core::Core;
 use crate::drain::Phase;
 use crate::http::SESSION_PATH;
@@ -22,6 +23,9 @@ use crate::rooms::Waiting;
 
 /// Chunks taken from a stream at once. A chunk is what one packet brought, so this is about the largest frame.
 const READ_CHUNKS: usize = 48;
+
+/// The most bytes taken from the control lane at once: it then holds fewer answers than a session may owe.
+const CONTROL_CHUNK_BYTES: usize = 2 << 10;
 
 /// The control lane goes before everything else on a connection.
 const CONTROL_PRIORITY: i32 = 1;
@@ -68,6 +72,7 @@ async fn control(session: &Session, handle: &Arc<SessionHandle>) -> Option<Reaso
     let mut told_to_go = false;
     let mut decoder = StreamDecoder::new();
     let mut outgoing: Vec<Bytes> = Vec::new();
+    let mut last_words = None;
     loop {
         if phases.current() > Phase::Running && !told_to_go {
             told_to_go = true;
@@ -77,6 +82,9 @@ async fn control(session: &Session, handle: &Arc<SessionHandle>) -> Option<Reaso
             handle.close(Code::GoingAway, "the relay is shutting down");
         }
         let over = handle.closed();
+        if over.is_some() && last_words.is_none() {
+            last_words = Some(Instant::now() + LAST_WORDS);
+        }
         if outgoing.is_empty() {
             let frames: Vec<Bytes> = std::iter::from_fn(|| handle.poll_transmit()).collect();
             if !frames.is_empty() {
@@ -90,8 +98,9 @@ async fn control(session: &Session, handle: &Arc<SessionHandle>) -> Option<Reaso
             }
         }
         tokio::select! {
-            // The client's next words wait while ours do, so that answers never pile up.
-            chunk = recv.read_chunk(usize::MAX, true), if outgoing.is_empty() => match chunk {
+            // Who does not take answers is read until a few wait; all of them when it is only slow, for what it says is a sign
+            // of life.
+            chunk = recv.read_chunk(CONTROL_CHUNK_BYTES, true), if outgoing.is_empty() || handle.waiting() <= MAX_WAITING => match chunk {
                 Ok(Some(chunk)) => read_control(handle, &mut decoder, &chunk.bytes),
                 // A client that ends its control lane ends its session.
                 Ok(None) => handle.close(Code::None, "the control lane has ended"),
@@ -111,6 +120,8 @@ async fn control(session: &Session, handle: &Arc<SessionHandle>) -> Option<Reaso
             },
             Some(_) = lanes.join_next() => {}
             () = sleep_until(handle.deadline()) => handle.tick(),
+            // What is being written is stuck, and so would be the reason.
+            () = sleep_until(last_words) => return handle.closed(),
             () = handle.wake.notified() => {}
             () = phases.changed() => {}
         }
@@ -160,9 +171,9 @@ async fn open(
     handle: &Arc<SessionHandle>,
     recv: &mut RecvStream,
 ) -> Result<Option<(OpenLane, StreamDecoder, Arc<Notify>)>, Reason> {
-    let patience = tokio::time::Instant::now() + handle.core.bounds.handshake_timeout;
+    let patience = Instant::now() + handle.core.bounds.handshake_timeout;
     let mut decoder = StreamDecoder::new();
-    let mut opening = Opening::default();
+    let mut opening = Opening::begin(handle)?;
     loop {
         while let Some(frame) = decoder.next_frame().map_err(|error| (error.code(), error.to_string()))? {
             if let Some(open) = opening.receive(&frame)? {
@@ -173,7 +184,7 @@ async fn open(
         }
         let chunk = tokio::time::timeout_at(patience, recv.read_chunk(usize::MAX, true))
             .await
-            .map_err(|_| (Code::LivenessTimeout, "no Open came".to_owned()))?;
+            .map_err(|_| no_open(handle.core.bounds.handshake_timeout))?;
         match chunk {
             Ok(Some(chunk)) => {
                 handle.heard();
@@ -209,7 +220,6 @@ async fn serve_document(
                 Waiting::Bytes(_) => {
                     outgoing.push(encode_stream(&encoded));
                     encoded.clear();
-                    handle.said();
                 }
                 Waiting::Over => return Ok(()),
                 Waiting::Nothing => match send_datagrams(session, handle, lane) {
