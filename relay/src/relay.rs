@@ -43,6 +43,9 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// that the last word reaches everybody.
 const LAST_DELTAS: Duration = Duration::from_millis(250);
 
+/// The directory of keys in the data directory.
+const KEYS: &str = "keys";
+
 /// The name of the development tokens' key in the data directory.
 const DEVELOPMENT_KEY: &str = "development-tokens";
 
@@ -57,6 +60,12 @@ pub enum StartError {
         directory: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// No relay has run on the directory.
+    #[error("{directory} is no data directory of a relay: start `inkwire serve --data {directory}` first")]
+    NoKeys {
+        /// The directory.
+        directory: PathBuf,
     },
     /// A persisted key cannot be had.
     #[error(transparent)]
@@ -306,10 +315,16 @@ impl Service for Monitoring {
     async fn upgraded(&self, _: Upgraded, _: SocketAddr, _: bool) {}
 }
 
-/// The development tokens of a data directory, whether a relay runs on it or not.
+/// The development tokens of a data directory that a relay has run on, whether it still does or not.
+///
+/// # Errors
+/// [`StartError::NoKeys`] where none has: a key made here would sign for a relay that nobody starts.
 pub fn development_tokens(data: &Path) -> Result<DevelopmentTokens, StartError> {
-    make_directory(data)?;
-    Ok(DevelopmentTokens::new(persisted_key(&keys_directory(data)?, DEVELOPMENT_KEY)?))
+    let keys = data.join(KEYS);
+    if !keys.is_dir() {
+        return Err(StartError::NoKeys { directory: data.to_owned() });
+    }
+    Ok(DevelopmentTokens::new(persisted_key(&keys, DEVELOPMENT_KEY)?))
 }
 
 fn token_authority(settings: &TokenSettings, keys: &Path) -> Result<(Verifier, Option<DevelopmentTokens>), StartError> {
@@ -347,7 +362,7 @@ async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, StartError> {
 }
 
 fn keys_directory(data: &Path) -> Result<PathBuf, StartError> {
-    let keys = data.join("keys");
+    let keys = data.join(KEYS);
     make_directory(&keys)?;
     Ok(keys)
 }

@@ -61,6 +61,17 @@ fn the_only_line_is_that_it_is_ready_and_sigterm_ends_it_well() {
 }
 
 #[test]
+fn a_mistyped_data_directory_is_named_and_not_made() {
+    let data = tempfile::tempdir().unwrap();
+    let directory = data.path().join("typo");
+    let printed = inkwire().args(["token", "--data"]).arg(&directory).output().unwrap();
+    assert!(!printed.status.success() && printed.stdout.is_empty());
+    let error = String::from_utf8(printed.stderr).unwrap();
+    assert!(error.contains(directory.to_str().unwrap()) && error.contains("inkwire serve"), "{error}");
+    assert!(!directory.exists());
+}
+
+#[test]
 fn a_flag_goes_over_a_variable_and_a_variable_over_the_file() {
     let data = tempfile::tempdir().unwrap();
     let file = data.path().join("inkwire.toml");

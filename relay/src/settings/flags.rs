@@ -101,8 +101,8 @@ flags! {
     #[value(value_enum)]
     log_format: LogFormat = "INKWIRE_LOG_FORMAT", "FORMAT", "Logs";
 
-    /// How long SIGTERM may take until the relay exits: sessions are told to go, what is not durable is flushed
-    /// [default: 10s]
+    /// How long SIGTERM may take until the relay exits: sessions are told to go, what is not durable is flushed. 0 ends it at
+    /// once, and what was not flushed stays with the clients [default: 10s]
     drain_timeout: Period = "INKWIRE_DRAIN_TIMEOUT", "PERIOD", "Running";
     /// How long a room without members stays in memory [default: 30s]
     unload_after: Period = "INKWIRE_UNLOAD_AFTER", "PERIOD", "Running";
@@ -125,7 +125,7 @@ flags! {
     connection_receive_window: ByteCount = "INKWIRE_CONNECTION_RECEIVE_WINDOW", "BYTES", "Bounds";
     /// Bytes that a WebTransport connection or a WebSocket may hold sent and not acknowledged [default: 256KiB]
     send_window: ByteCount = "INKWIRE_SEND_WINDOW", "BYTES", "Bounds";
-    /// Bytes of datagrams that wait, in each direction of a WebTransport connection [default: 64KiB]
+    /// Bytes of datagrams that wait, in each direction of a WebTransport connection; at least 2KiB [default: 64KiB]
     datagram_buffer: ByteCount = "INKWIRE_DATAGRAM_BUFFER", "BYTES", "Bounds";
     /// Bytes that may wait for the store in all rooms together; past it sessions are read slower [default: 64MiB]
     store_queue: ByteCount = "INKWIRE_STORE_QUEUE", "BYTES", "Bounds";

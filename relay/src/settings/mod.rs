@@ -232,6 +232,14 @@ impl Bounds {
                 )));
             }
         }
+        // Room for two datagrams of the largest size; without any, WebTransport has no presence.
+        const SMALLEST_DATAGRAM_BUFFER: usize = 2 << 10;
+        if !(SMALLEST_DATAGRAM_BUFFER..=1 << 30).contains(&self.datagram_buffer) {
+            return Err(SettingsError::Invalid(format!(
+                "--datagram-buffer is {} bytes, {SMALLEST_DATAGRAM_BUFFER} to 1 GiB are allowed",
+                self.datagram_buffer
+            )));
+        }
         for (name, value) in [
             ("max-sessions", self.max_sessions),
             ("max-documents", self.max_documents as usize),

@@ -130,6 +130,7 @@ fn what_does_not_go_together_is_refused() {
     assert!(refusal(&["--token-issuer", "i"]).contains("--token-key"));
     assert!(refusal(&["--token-key", "RS256:k", "--token-issuer", "i", "--token-audience", "a"]).contains("RS256"));
     assert!(refusal(&["--send-window", "1KiB"]).contains("send-window"));
+    assert!(refusal(&["--datagram-buffer", "0"]).contains("--datagram-buffer is 0 bytes, 2048"));
     assert!(refusal(&["--max-documents", "0"]).contains("max-documents"));
     for sound in [
         with_keys(&["--listen", "0.0.0.0:4433", "--behind-proxy"]),

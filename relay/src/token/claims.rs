@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use inkwire_protocol::Role;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::{Pattern, PatternError};
 
@@ -51,8 +51,9 @@ pub(super) struct Claims {
     pub(super) iss: String,
     pub(super) aud: Audience,
     pub(super) sub: String,
+    #[serde(deserialize_with = "exp")]
     pub(super) exp: NumericDate,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "nbf", skip_serializing_if = "Option::is_none")]
     pub(super) nbf: Option<NumericDate>,
     pub(super) grants: Vec<GrantClaim>,
 }
@@ -66,19 +67,46 @@ pub(super) enum Audience {
 }
 
 /// RFC 7519 section 2: seconds since the Unix epoch, possibly with a fraction.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 #[serde(untagged)]
 pub(super) enum NumericDate {
     Whole(u64),
     Fraction(f64),
 }
 
+/// The last second of the year 9999: a date beyond it is a mistake, milliseconds perhaps.
+const LAST_DATE_SECONDS: u64 = 253_402_300_799;
+
+fn exp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NumericDate, D::Error> {
+    date("exp", &serde_json::Value::deserialize(deserializer)?)
+}
+
+fn nbf<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NumericDate>, D::Error> {
+    date("nbf", &serde_json::Value::deserialize(deserializer)?).map(Some)
+}
+
+fn date<E: de::Error>(claim: &str, value: &serde_json::Value) -> Result<NumericDate, E> {
+    let date = match (value.as_u64(), value.as_f64()) {
+        (Some(seconds), _) => (seconds <= LAST_DATE_SECONDS).then_some(NumericDate::Whole(seconds)),
+        (None, Some(seconds)) => {
+            (0.0..=LAST_DATE_SECONDS as f64).contains(&seconds).then_some(NumericDate::Fraction(seconds))
+        }
+        (None, None) => None,
+    };
+    date.ok_or_else(|| {
+        let mut value = value.to_string();
+        value.truncate(value.floor_char_boundary(64));
+        E::custom(format!(
+            "{claim} is {value}: seconds since the Unix epoch are expected, a number from 0 to {LAST_DATE_SECONDS}"
+        ))
+    })
+}
+
 impl NumericDate {
-    /// Milliseconds since the Unix epoch; what lies beyond the representable stays at its end.
+    /// Milliseconds since the Unix epoch.
     pub(super) fn unix_millis(self) -> u64 {
         match self {
             NumericDate::Whole(seconds) => seconds.saturating_mul(1000),
-            // A float-to-integer cast saturates, and NaN becomes 0: expired.
             NumericDate::Fraction(seconds) => (seconds * 1000.0) as u64,
         }
     }

@@ -90,6 +90,22 @@ fn every_wrong_claim_is_refused() {
 }
 
 #[test]
+fn a_wrong_date_is_told_with_its_value() {
+    for (claim, value, told) in [
+        ("exp", json!("soon"), "exp is \"soon\": seconds since the Unix epoch"),
+        ("exp", json!([1]), "exp is [1]: "),
+        ("exp", json!(-1), "exp is -1: "),
+        ("exp", json!(NOW_SECONDS * 1000), "a number from 0 to 253402300799"),
+        ("exp", json!(1e300), "exp is 1e+300: "),
+        ("exp", json!(u64::MAX), "exp is 18446744073709551615: "),
+        ("nbf", json!("soon"), "nbf is \"soon\": "),
+    ] {
+        let error = verify(&signed(&with(claim, value))).unwrap_err().to_string();
+        assert!(error.contains(told), "{told}: {error}");
+    }
+}
+
+#[test]
 fn an_expired_token_is_told_apart() {
     for exp in [NOW_SECONDS, NOW_SECONDS - 1, 0] {
         assert!(matches!(verify(&signed(&with("exp", json!(exp)))), Err(TokenError::Expired)), "{exp}");
