@@ -1,4 +1,5 @@
 //! Clients that ask and do not listen, that never begin what they open, and that say nothing: what they cost is bounded.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
