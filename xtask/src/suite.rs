@@ -2,6 +2,7 @@
 
 pub(crate) mod browser;
 mod crash;
+mod interop;
 mod simulation;
 mod unit;
 
@@ -21,6 +22,8 @@ pub(crate) enum Suite {
     Simulation,
     /// Real relay processes killed at random moments under writers, checked against a ledger
     Crash,
+    /// Clients in Python and JavaScript that know only the protocol's pages, and Autobahn's cases for the WebSocket
+    Interop,
     /// Chromium, Firefox and WebKitGTK against a real relay
     Browser,
 }
@@ -31,6 +34,7 @@ impl Suite {
             Self::Unit => "unit",
             Self::Simulation => "simulation",
             Self::Crash => "crash",
+            Self::Interop => "interop",
             Self::Browser => "browser",
         }
     }
@@ -40,6 +44,7 @@ impl Suite {
             Self::Unit => unit::run(),
             Self::Simulation => simulation::run(seed),
             Self::Crash => crash::run(),
+            Self::Interop => interop::run(),
             Self::Browser => browser::run(),
         }
     }

@@ -30,6 +30,11 @@ pub(crate) fn e2e() -> PathBuf {
     root().join("xtask/e2e")
 }
 
+/// The clients in other languages.
+pub(crate) fn interop() -> PathBuf {
+    root().join("xtask/interop")
+}
+
 /// The folder with the editing traces, if the environment names one.
 ///
 /// Made absolute, since the programs that read it start in folders of their own.

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use inkwire_document::{Document as Contents, EditError, HybridTime};
 use inkwire_protocol::Code;
-use inkwire_protocol::client::{DocumentId, OpenError};
+use inkwire_protocol::client::{DocumentId, OpenError, PresenceTooLarge};
 use inkwire_protocol::replica::{EditRefused, Replica};
 use tokio::sync::watch;
 
@@ -67,6 +68,15 @@ impl Document {
     /// If the document is closed.
     pub fn text(&self, name: &str) -> Result<String, Closed> {
         self.read(|replica| replica.document().text(name).to_string())
+    }
+
+    /// Shows everybody who has the document open this state, until another one, or nothing with `None`.
+    ///
+    /// # Errors
+    ///
+    /// If the state is larger than the protocol allows.
+    pub fn set_presence(&self, state: Option<Bytes>) -> Result<(), PresenceTooLarge> {
+        self.shared.with(|shared, now| shared.core.set_presence(now, self.id, state))
     }
 
     /// Waits until something has happened to the document since this was last asked of this handle: a change, an

@@ -13,8 +13,9 @@ let document
 answer({ ready: session.subject })
 for await (const line of createInterface({ input: process.stdin })) {
   try {
-    await inTime(perform(JSON.parse(line)))
-    answer({})
+    const order = JSON.parse(line)
+    await inTime(perform(order))
+    answer("view" in order ? view() : {})
   } catch (error) {
     answer({ error: error.message, view: document && view() })
   }
@@ -30,9 +31,14 @@ async function perform(order) {
   else if (name === "remove") document.remove(...value)
   else if (name === "presence") document.setPresence(value)
   else if (name === "await") await session.until(() => isDeepStrictEqual(view(), value))
+  else if (name === "await_entries") await session.until(() => entries(value[0]) === value[1])
   else if (name === "durable") await session.until(() => document.allDurable)
   else if (name === "leave") await document.leave()
-  else throw new Error(`unknown order ${name}`)
+  else if (name !== "view") throw new Error(`unknown order ${name}`)
+}
+
+function entries(map) {
+  return Object.keys(document.replica.map(map)).length
 }
 
 /** What this peer sees, in the form that the other peers answer in. */

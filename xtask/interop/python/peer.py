@@ -26,6 +26,8 @@ async def perform(session, document, order):
     match order:
         case {"open": name}:
             document = await session.open(name)
+        case {"reopen": name}:  # With what was known when it was left.
+            document = await session.open(name, past=document.past if document else None)
         case {"append": [name, text]}:
             document.append(name, text)
         case {"delete_first": name}:
@@ -38,10 +40,17 @@ async def perform(session, document, order):
             document.set_presence(None if state is None else state.encode("utf-8"))
         case {"await": expected}:
             await session.until(lambda: view(document) == expected)
+        case {"await_entries": [name, count]}:
+            await session.until(lambda: len(document.replica.map(name)) == count)
         case {"durable": _}:
             await session.until(lambda: not document.own)
         case {"leave": _}:
             await document.leave()
+        case {"forget": _}:  # Leaves, as if it had never been opened again.
+            await document.leave()
+            document.past = document.before
+        case {"view": _}:
+            pass
         case _:
             raise ValueError(f"unknown order {order}")
     return document
@@ -59,7 +68,10 @@ async def main():
             order = json.loads(line)
             try:
                 document = await asyncio.wait_for(perform(session, document, order), PATIENCE_SECONDS)
-                answer = {"snapshots": document.snapshots, "datagrams": document.datagrams}
+                answer = view(document) if "view" in order else {
+                    "snapshots": document.snapshots, "differences": document.differences,
+                    "datagrams": document.datagrams,
+                }
             except Exception as error:
                 answer = {"error": repr(error), "view": view(document) if document else None}
             print(json.dumps(answer), flush=True)

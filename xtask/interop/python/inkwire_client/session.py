@@ -112,10 +112,11 @@ class Session:
         while not self.failed:
             await self.changed.wait()
 
-    async def open(self, name, role="editor"):
+    async def open(self, name, role="editor", past=None):
+        """Opens a document, with what was known of it when it was left; returns when all that the relay has is here."""
         await self.until(lambda: self.welcome is not None)
         self.begun += 1
-        document = OpenDocument(self, self.begun, name, role)
+        document = OpenDocument(self, self.begun, name, role, past or Past())
         self.documents[self.begun] = document
         await self.until(lambda: document.synced or document.closed is not None)
         if document.closed is not None:
@@ -123,31 +124,61 @@ class Session:
         return document
 
 
+class Past:
+    """What is known of a document beyond a lane: everything that made the replica, and what of it is durable."""
+
+    def __init__(self):
+        self.incarnation, self.inputs, self.durable = None, [], {}
+
+    def copy(self):
+        past = Past()
+        past.incarnation, past.inputs, past.durable = self.incarnation, list(self.inputs), dict(self.durable)
+        return past
+
+
+def flat(vector):
+    return [number for entry in vector.items() for number in entry]
+
+
 class OpenDocument:
     """A document on its lane: a replica, and what is still on its way."""
 
-    def __init__(self, session, channel, name, role):
+    def __init__(self, session, channel, name, role, past):
         self.session, self.channel = session, channel
+        self.before, self.past = past, past.copy()
         self.replica = Document()
+        for take, *arguments in self.past.inputs:
+            take(self.replica, *arguments)
         self.actor = self.next = self.role = None
         self.own = []  # (first, last, frame) of own batches that are not durable
-        self.durable = {}
         self.synced, self.closed = False, None
-        self.chunks, self.snapshots = [], 0
+        self.chunks, self.snapshots, self.differences = [], 0, 0
         self.sequence, self.state, self.state_said = 0, None, 0.0
         self.present, self.sequences = {}, {}
         self.datagrams = 0
-        self.send(frames.OPEN, channel, name, None, [], [], role, None, {})
+        self.send(frames.OPEN, channel, name, self.past.incarnation, flat(self.replica.version), flat(self.past.durable),
+                  role, None, {})
 
     def send(self, *elements):
         self.session.transport.send(self.channel, frames.encode(*elements))
+
+    def take(self, *change):
+        """Applies a change to the replica, and remembers it."""
+        self.past.inputs.append(change)
+        apply, *arguments = change
+        return apply(self.replica, *arguments)
+
+    def know_durable(self, vector):
+        for actor, counter in vector:
+            self.past.durable[actor] = max(counter, self.past.durable.get(actor, 0))
+        self.own = [one for one in self.own if one[1] > self.past.durable.get(self.actor, 0)]
 
     # ---- receiving
 
     def receive(self, frame):
         number, *rest = frame
         if number == frames.OPENED:
-            _, self.role, lease, _, _, *_ = rest
+            self.past.incarnation, self.role, lease, _, _, *_ = rest
             if lease:
                 self.actor, self.next = lease[0], lease[1]
         elif number == frames.SNAPSHOT:
@@ -158,16 +189,20 @@ class OpenDocument:
                 raise Closed(f"chunk {index} of a snapshot after {len(self.chunks)} chunks")
             self.chunks.append(data)
             if last:
-                snapshot.merge(self.replica, b"".join(self.chunks))
-                self.chunks, self.snapshots = [], self.snapshots + 1
+                covered, whole = self.take(snapshot.merge, b"".join(self.chunks))
+                self.know_durable(covered.items())
+                self.chunks = []
+                self.snapshots += whole
+                self.differences += not whole
         elif number == frames.BATCH:
-            self.replica.apply(*rest[:4])
+            actor, first, count, operations, receipt, *_ = rest
+            self.take(Document.apply, actor, first, count, operations)
+            if receipt is None:
+                self.know_durable([(actor, first + count - 1)])
         elif number == frames.SYNCED:
             self.synced = True
         elif number == frames.DURABLE:
-            for actor, counter in zip(rest[0][0::2], rest[0][1::2]):
-                self.durable[actor] = max(counter, self.durable.get(actor, 0))
-            self.own = [one for one in self.own if one[1] > self.durable.get(self.actor, 0)]
+            self.know_durable(zip(rest[0][0::2], rest[0][1::2]))
         elif number == frames.RESEND_FROM:
             for _, last, sent in self.own:
                 if last >= rest[0]:
@@ -207,7 +242,7 @@ class OpenDocument:
             raise Closed("read-only")
         count, operations = make(self.actor, self.next, *arguments)
         first, self.next = self.next, self.next + count
-        self.replica.apply(self.actor, first, count, operations)
+        self.take(Document.apply, self.actor, first, count, operations)
         sent = frames.encode(frames.BATCH, self.actor, first, count, operations, None)
         self.own.append((first, first + count - 1, sent))
         self.session.transport.send(self.channel, sent)

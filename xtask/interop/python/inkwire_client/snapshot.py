@@ -59,7 +59,7 @@ def unzigzag(number):
 
 
 def merge(document, data):
-    """Brings everything of a snapshot into the document."""
+    """Brings everything of a snapshot into the document; gives the vector that it covers and whether it is whole."""
     if data[:4] != b"IKWS" or data[4] != 1:
         raise ValueError("not a snapshot of format 1")
     if xxhash.xxh64_intdigest(data[13:], seed=0) != int.from_bytes(data[5:13], "little"):
@@ -90,6 +90,7 @@ def merge(document, data):
     for actor, version in zip(actors, versions):
         document.version[actor] = max(version, document.version.get(actor, 0))
     document.apply_early()
+    return dict(zip(actors, versions)), whole
 
 
 def read_text(reader, actors, text, whole):
