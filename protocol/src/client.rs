@@ -58,7 +58,7 @@ impl Now {
 }
 
 /// One document of this client, and the lane that it has at present.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct OpenDocument {
     replica: Replica,
     lane: Option<Channel>,
@@ -71,14 +71,14 @@ struct OpenDocument {
 }
 
 /// What comes in on one lane.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Lane {
     document: DocumentId,
     decoder: StreamDecoder,
 }
 
 /// One client: a session, or the lack of one, and any number of documents. See the [module](self).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Client {
     config: ClientConfig,
     random: Random,
@@ -105,7 +105,7 @@ pub struct Client {
 /// Before the first `Welcome` the client has no idea of the time, and must not ask the page's wall clock, which may be off
 /// by a day. Edits of a map that are made then count from the epoch: they lose against every edit that anybody made with
 /// a clock, and win against what the replica itself holds, because an edit is never earlier than what it replaces.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Clock {
     /// Relay's milliseconds at monotonic zero; saturating, so a fast monotonic clock never makes it negative.
     offset_millis: u64,

@@ -17,8 +17,8 @@ use serde::ser::SerializeTuple;
 pub use parts::{Base, Channel, Claim, Extends, Lease, Options, PresenceEntry, Role};
 use value::{Adapter, Value, element, from_slice};
 
-use crate::Code;
 use crate::wire::{self, WireError};
+use crate::{Chain, Code};
 
 macro_rules! frames {
     ($( $(#[$doc:meta])* $number:literal $name:ident { $( $(#[$field_doc:meta])* $field:ident: $type:ty ),* $(,)? } )*) => {
@@ -297,6 +297,8 @@ frames! {
         next: u64,
         /// The proof of the lease; nil from relays that give none.
         ticket: Option<Bytes>,
+        /// The running digest of what the relay holds of the actor, before the next counter; nil where it does not know it.
+        digest: Option<Chain>,
     }
 
     /// Relay → client: the role has changed.
@@ -410,6 +412,13 @@ impl Batch {
     pub fn into_parts(self) -> (inkwire_document::Batch, Option<Bytes>) {
         let Self { actor, first, count, operations, receipt } = self;
         (inkwire_document::Batch { actor, first, count, operations }, receipt)
+    }
+}
+
+impl From<Leased> for Lease {
+    fn from(frame: Leased) -> Self {
+        let Leased { actor, next, ticket, digest } = frame;
+        Self { actor, next, ticket, digest }
     }
 }
 

@@ -16,6 +16,7 @@
 //! - [`session`]: the relay's half of the control lane.
 //! - [`room`]: the relay's half of a document: members, tail, acknowledgements, presence.
 
+mod chain;
 pub mod client;
 mod clock;
 pub mod code;
@@ -30,6 +31,7 @@ pub mod session;
 mod vectors;
 pub mod wire;
 
+pub use chain::Chain;
 pub use clock::Clock;
 pub use code::Code;
 pub use frame::{Channel, Frame, Role};

@@ -193,7 +193,7 @@ struct Writer {
 }
 
 /// The client's half of one document.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Replica {
     name: String,
     config: ReplicaConfig,

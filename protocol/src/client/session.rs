@@ -16,7 +16,7 @@ const STABLE_SESSION: Duration = Duration::from_secs(10);
 const MAX_TOKEN_LEAD: Duration = Duration::from_secs(60);
 
 /// Where the client stands with a relay.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Connection {
     /// None; the shell was told when to connect, or is connecting.
     Waiting,
@@ -30,7 +30,7 @@ pub(super) enum Connection {
     Finished,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) id: u64,
     pub(super) lanes: Lanes,
@@ -42,7 +42,7 @@ pub(super) struct Session {
 }
 
 /// The token that was sent last, and the one that was accepted last with the time until which it is used again.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Tokens {
     said: String,
     accepted: Option<(String, Duration)>,

@@ -6,6 +6,8 @@ use serde::Serializer;
 use serde::de::{MapAccess, SeqAccess};
 use serde::ser::{SerializeMap, SerializeTuple};
 
+use crate::Chain;
+
 use super::value::{Adapter, Encode, Value, element};
 
 /// A lane of a session: 0 is control, documents have 1, 2, 3, … in the order in which the client opened them.
@@ -147,13 +149,15 @@ array! {
     }
 
     /// The right to write as an actor.
-    Lease "a lease: [actor, next counter, ticket or nil]" {
+    Lease "a lease: [actor, next counter, ticket or nil, digest or nil]" {
         /// The actor.
         actor: Actor,
         /// The next counter to use.
         next: u64,
         /// The proof of the lease; nil from relays that give none.
         ticket: Option<Bytes>,
+        /// The running digest of what the relay holds of the actor, before the next counter; nil where it does not know it.
+        digest: Option<Chain>,
     }
 
     /// What the [`super::Snapshot`] frames after [`super::Opened`] amount to.

@@ -14,13 +14,16 @@ use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, V
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserializer, Serialize, Serializer};
 
-use crate::Code;
 use crate::limits::MAX_DEPTH;
+use crate::{Chain, Code};
 
 /// What one type takes from the wire. A form that is not overridden is refused with "expected …".
 pub(super) trait Value: Sized {
     /// What is expected, for the error.
     const EXPECTED: &'static str;
+
+    /// Whether an optional one may be left out altogether.
+    const MAY_BE_ABSENT: bool = false;
 
     /// What an element is that a sender of before it was added leaves out; only for the last elements of an array.
     fn absent() -> Option<Self> {
@@ -170,6 +173,14 @@ impl Value for Actor {
     }
 }
 
+impl Value for Chain {
+    const EXPECTED: &'static str = "expected a running digest: 16 bytes";
+    const MAY_BE_ABSENT: bool = true;
+    fn binary(slice: &[u8], _: &Bytes) -> Option<Self> {
+        slice.try_into().ok().map(Chain)
+    }
+}
+
 impl Value for Code {
     const EXPECTED: &'static str = "expected a code: an unsigned integer of 16 bits";
     fn unsigned(value: u64) -> Option<Self> {
@@ -179,6 +190,9 @@ impl Value for Code {
 
 impl<T: Value> Value for Option<T> {
     const EXPECTED: &'static str = T::EXPECTED;
+    fn absent() -> Option<Self> {
+        T::MAY_BE_ABSENT.then_some(None)
+    }
     fn nil() -> Option<Self> {
         Some(None)
     }
@@ -267,6 +281,12 @@ encode_as_serde!(u16, u32, u64, bool, String);
 impl Encode for Bytes {
     fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(self)
+    }
+}
+
+impl Encode for Chain {
+    fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
     }
 }
 

@@ -12,7 +12,7 @@ pub(super) enum AssemblyError {
 }
 
 /// The chunks so far; memory is what came, never what was announced.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Assembly {
     next: u32,
     bytes: Vec<u8>,

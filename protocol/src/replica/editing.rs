@@ -3,6 +3,7 @@
 use inkwire_document::{Actor, Document, EditError, HybridTime};
 
 use super::{EditRefused, Phase, Replica, Writer};
+use crate::Chain;
 
 /// A transaction is ended early when its edits take about this much: batches are split near 60 KiB anyway.
 const MAX_TRANSACTION_BYTES: usize = 48 << 10;
@@ -55,11 +56,12 @@ impl Replica {
             hasher.update(&self.random.next_u64().to_le_bytes());
             let mut id = [0; 8];
             hasher.finalize_xof().fill(&mut id);
-            self.write_as(Writer { actor: Actor(u64::from_le_bytes(id)), ticket: None }, 1);
+            self.write_as(Writer { actor: Actor(u64::from_le_bytes(id)), ticket: None }, 1, Some(Chain::default()));
         }
     }
 
-    pub(super) fn write_as(&mut self, writer: Writer, next: u64) {
+    pub(super) fn write_as(&mut self, writer: Writer, next: u64, chain: Option<Chain>) {
+        self.outbox.begin(next.saturating_sub(1), chain);
         self.document.set_actor(writer.actor, next);
         self.transaction_start = next;
         self.writer = Some(writer);

@@ -4,10 +4,13 @@ use std::collections::VecDeque;
 
 use inkwire_document::Batch;
 
+use crate::Chain;
+use crate::record::Digest;
+
 /// What a batch costs beside its operations: its entry and the operations' allocation.
 const OVERHEAD_BYTES: usize = 96;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Own {
     batch: Batch,
     /// Edits of the application that end with this batch: they are durable once it is.
@@ -16,11 +19,15 @@ struct Own {
 
 /// Own batches in the order of their counters, from the first that is not durable. Its size is bounded by the replica,
 /// which refuses edits when it is full.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Outbox {
     batches: VecDeque<Own>,
     /// How many of `batches`, from the front, were handed to the connection or are held by the relay.
     sent: usize,
+    /// The last counter that was ever handed to a connection.
+    sent_through: u64,
+    /// What is settled: the last counter before `batches`, and the running digest there, if it is known.
+    settled: (u64, Option<Chain>),
     bytes: usize,
     edits: u64,
     sent_edits: u64,
@@ -52,11 +59,40 @@ impl Outbox {
         }
     }
 
+    /// A new author, who goes on after `counter`, where the running digest is `chain`.
+    pub(super) fn begin(&mut self, counter: u64, chain: Option<Chain>) {
+        (self.settled, self.sent_through) = ((counter, chain), counter);
+    }
+
+    /// Whether a relay that holds everything up to `held`, with the running digest `theirs`, holds other operations than these.
+    pub(super) fn disagrees(&self, held: u64, theirs: Chain) -> bool {
+        let (mut counter, Some(mut chain)) = self.settled else { return false };
+        if held < counter {
+            return false;
+        }
+        for Own { batch, .. } in self.batches.iter().take_while(|own| own.batch.last() <= held) {
+            counter = batch.last();
+            chain = chain.then(batch.first, batch.count, &Digest::of(&batch.operations));
+        }
+        counter != held || chain != theirs
+    }
+
+    /// Whether a batch of the own actor that came from elsewhere is none of these.
+    pub(super) fn is_foreign(&self, batch: &Batch) -> bool {
+        batch.last() > self.settled.0 && !self.batches.iter().any(|own| own.batch == *batch)
+    }
+
+    /// Whether the relay has something up to `counter` that was never sent from here.
+    pub(super) fn is_ahead(&self, counter: u64) -> bool {
+        counter > self.sent_through && self.batches.back().is_some_and(|own| own.batch.last() > self.sent_through)
+    }
+
     /// The next batch to send.
     pub(super) fn send(&mut self) -> Option<&Batch> {
         let own = self.batches.get(self.sent)?;
         self.sent += 1;
         self.sent_edits += own.edits;
+        self.sent_through = self.sent_through.max(own.batch.last());
         Some(&own.batch)
     }
 
@@ -65,6 +101,9 @@ impl Outbox {
         let before = self.batches.len();
         while self.batches.front().is_some_and(|own| own.batch.last() <= counter) {
             let Some(own) = self.batches.pop_front() else { break };
+            let Batch { first, count, operations, .. } = &own.batch;
+            let chain = self.settled.1.map(|chain| chain.then(*first, *count, &Digest::of(operations)));
+            self.settled = (own.batch.last(), chain);
             self.bytes -= own.batch.operations.len() + OVERHEAD_BYTES;
             self.edits -= own.edits;
             self.durable_edits += own.edits;

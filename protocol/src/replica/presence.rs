@@ -25,7 +25,7 @@ pub struct Peer {
     heard: Duration,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Presence {
     own: Option<Bytes>,
     sequence: u32,

@@ -59,7 +59,7 @@ impl Replica {
             }
             (Frame::Refused(refused), Phase::Syncing | Phase::Live) => self.on_refused(&refused),
             (Frame::Leased(leased), Phase::Syncing | Phase::Live) => {
-                self.on_lease(frame::Lease { actor: leased.actor, next: leased.next, ticket: leased.ticket });
+                self.on_lease(leased.into());
             }
             (Frame::RoleChanged(changed), Phase::Syncing | Phase::Live) => self.on_role(changed.role),
             (Frame::Released(_), Phase::Syncing | Phase::Live) => {}
@@ -125,16 +125,17 @@ impl Replica {
     }
 
     fn on_lease(&mut self, lease: frame::Lease) {
-        let frame::Lease { actor, next, ticket } = lease;
+        let frame::Lease { actor, next, ticket, digest } = lease;
         let settled = self.all_durable();
         match &mut self.writer {
             Some(writer) if writer.actor == actor => {
                 writer.ticket = ticket.or(writer.ticket.take());
-                if next > self.document.next_counter().unwrap_or(1) {
+                let twice = digest.is_some_and(|digest| self.outbox.disagrees(next.saturating_sub(1), digest));
+                if twice || next > self.document.next_counter().unwrap_or(1) {
                     self.rebuild(Code::ActorReused, "the actor was used by another replica");
                 }
             }
-            _ if settled => self.write_as(Writer { actor, ticket }, next),
+            _ if settled => self.write_as(Writer { actor, ticket }, next, digest),
             // Another of the own subject's, for one who had not written yet when it asked, but has since.
             Some(_) if self.claimed == Some(0) => {
                 self.declined = Some((actor, next.saturating_sub(1)));
@@ -183,6 +184,9 @@ impl Replica {
 
     fn on_batch(&mut self, frame: frame::Batch) {
         let (batch, receipt) = frame.into_parts();
+        if self.writer.as_ref().is_some_and(|writer| writer.actor == batch.actor) && self.outbox.is_foreign(&batch) {
+            return self.rebuild(Code::ActorReused, "another replica writes as this one's actor");
+        }
         match self.document.apply(&batch) {
             Ok(Applied::New) => self.news.changed = true,
             Ok(Applied::Buffered | Applied::Duplicate) => {}
@@ -229,6 +233,9 @@ impl Replica {
     /// Drops own batches from the outbox that are durable now, if `actor` is the own one.
     fn settle_own(&mut self, actor: Actor) {
         let own = self.writer.as_ref().is_some_and(|writer| writer.actor == actor);
+        if own && self.outbox.is_ahead(self.durable.get(&actor)) {
+            return self.rebuild(Code::ActorReused, "another replica writes as this one's actor");
+        }
         if own && self.outbox.durable(self.durable.get(&actor)) {
             self.strikes = 0;
             self.news.durable = true;

@@ -9,7 +9,7 @@ use crate::frame::Offer;
 
 const OVERHEAD_BYTES: usize = 160;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Seen {
     batch: Batch,
     receipt: Bytes,
@@ -25,7 +25,7 @@ impl Seen {
 ///
 /// A relay lets at most 8 MiB of a document be undurable, so the bound is out of an honest relay's reach; past it the
 /// newest are not retained.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Retained {
     seen: VecDeque<Seen>,
     highest: BTreeMap<Actor, u64>,

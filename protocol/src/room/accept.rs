@@ -277,7 +277,7 @@ impl Room {
             self.latest_time = self.latest_time.max(time);
         }
         let state = self.actors.entry(batch.actor);
-        state.held = batch.last();
+        state.hold(&batch, &digest);
         state.subject.get_or_insert_with(|| subject.clone());
         let position = self.tail.end();
         self.durability.accepted(position, batch.actor, batch.last(), frame.len() + ENTRY_OVERHEAD);

@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use inkwire_document::{Actor, Dot, VersionVector};
+use inkwire_document::{Actor, Batch, Dot, VersionVector};
 
 use super::MemberId;
+use crate::Chain;
+use crate::record::Digest;
 
 /// What a room knows of one actor.
 #[derive(Debug, Default)]
@@ -14,12 +16,28 @@ pub(super) struct ActorState {
     pub(super) held: u64,
     /// The highest counter that is durable.
     pub(super) durable: u64,
+    /// The running digest of what is held, and whether it is not known: a snapshot says nothing of the batches in it.
+    chain: Chain,
+    pub(super) chain_unknown: bool,
     /// The member that writes as it now.
     pub(super) holder: Option<MemberId>,
     /// Its lease ends when this counter is durable.
     releasing: Option<u64>,
     /// Its lease has ended: the subject may have it again.
     free: bool,
+}
+
+impl ActorState {
+    /// Holds another batch.
+    pub(super) fn hold(&mut self, batch: &Batch, digest: &Digest) {
+        self.held = batch.last();
+        self.chain = self.chain.then(batch.first, batch.count, digest);
+    }
+
+    /// The running digest of what is held, if it is known.
+    pub(super) fn chain(&self) -> Option<Chain> {
+        (!self.chain_unknown).then_some(self.chain)
+    }
 }
 
 /// Every actor of the document.

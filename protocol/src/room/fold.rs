@@ -30,7 +30,7 @@ impl Room {
         if let Some(snapshot) = snapshot {
             for dot in snapshot.version().iter() {
                 let state = self.actors.entry(*dot.actor);
-                (state.held, state.durable) = (dot.counter, dot.counter);
+                (state.held, state.durable, state.chain_unknown) = (dot.counter, dot.counter, true);
             }
             self.latest_time = snapshot.latest_time().unwrap_or_default();
             let base = Base::new(snapshot);
@@ -83,7 +83,8 @@ impl Room {
         }
         let LogRecord { batch, subject, received_millis, digest } = record;
         let state = self.actors.entry(batch.actor);
-        (state.held, state.durable) = (batch.last(), batch.last());
+        state.hold(&batch, &digest);
+        state.durable = batch.last();
         state.subject.get_or_insert_with(|| subject.clone());
         self.latest_time = self.latest_time.max(checked.latest_time.unwrap_or_default());
         let (frame, batch) = encode(batch, None);

@@ -180,25 +180,38 @@ impl Room {
 
     fn grant(&mut self, id: MemberId, actor: Actor) -> Lease {
         let Some(subject) = self.members.get(&id).map(|member| member.subject.clone()) else {
-            return Lease { actor, next: 1, ticket: None };
+            return Lease { actor, next: 1, ticket: None, digest: None };
         };
         let (next, older) = self.actors.take(actor, id, &subject);
-        if let Some(older) = older.filter(|older| *older != id).and_then(|older| self.members.get_mut(&older)) {
+        let mut superseded = None;
+        if let Some(older_id) = older.filter(|older| *older != id)
+            && let Some(older) = self.members.get_mut(&older_id)
+        {
             older.lease = None;
+            // If it is not the same client's, it must know before it is told that what the other writes is durable.
+            let reason = format!("actor {actor} is held by a newer session");
+            older.retired.insert(actor);
+            older.tell(frame::Refused { actor, first: next, code: Code::ActorReused, reason });
+            superseded = Some(older_id);
         }
         if let Some(member) = self.members.get_mut(&id) {
             member.lease = Some(actor);
             (member.received_moved, member.durable_moved) = (false, false);
         }
         let ticket = Some(receipt::issue_ticket(&self.keys, self.scope(), actor, &subject));
-        Lease { actor, next, ticket }
+        if let Some(older) = superseded {
+            self.wake(older);
+        }
+        let known = self.actors.get(actor).and_then(|state| state.chain());
+        let digest = known.filter(|_| !self.config.sabotage().lease_without_digest);
+        Lease { actor, next, ticket, digest }
     }
 
     /// Gives the member a new actor instead of the one that it had.
     pub(super) fn lease_new(&mut self, id: MemberId) {
-        let Lease { actor, next, ticket } = self.lease(id, None);
+        let Lease { actor, next, ticket, digest } = self.lease(id, None);
         if let Some(member) = self.members.get_mut(&id) {
-            member.tell(frame::Leased { actor, next, ticket });
+            member.tell(frame::Leased { actor, next, ticket, digest });
         }
     }
 }

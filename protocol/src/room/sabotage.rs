@@ -25,6 +25,8 @@ pub struct Sabotage {
     pub claims_unproven: bool,
     /// An actor is leased again when its connection is lost.
     pub leases_end_with_connections: bool,
+    /// A lease says nothing of what was written under it.
+    pub lease_without_digest: bool,
     /// A client may know more to be durable than the store has.
     pub ignore_rollback: bool,
 }

@@ -43,7 +43,7 @@ fn decode_length(bytes: &[u8]) -> Option<(u64, usize)> {
 ///
 /// Holds at most one incomplete frame and what was pushed and not yet pulled. A length over [`MAX_FRAME_BYTES`] is
 /// refused as soon as it is read, before the frame arrives. After an error the decoder gives the same error for ever.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct StreamDecoder {
     buffer: BytesMut,
     failed: Option<WireError>,

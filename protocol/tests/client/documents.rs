@@ -120,7 +120,7 @@ fn a_viewer_reads_and_an_editor_writes() {
     assert_eq!((peer.text(id).as_str(), peer.status(id)), ("", (0, 0, 0)));
     peer.say(channel, RoleChanged { role: Role::Editor });
     assert_eq!(peer.insert(id, 0, "x"), Err(EditRefused::ReadOnly), "the lease has not come yet");
-    peer.say(channel, Leased { actor: Actor(6), next: 1, ticket: Some(Bytes::from_static(b"ticket")) });
+    peer.say(channel, Leased { actor: Actor(6), next: 1, ticket: Some(Bytes::from_static(b"ticket")), digest: None });
     peer.insert(id, 0, "x").expect("an editor now");
     let batches = peer.take_batches();
     assert_eq!((batches.len(), batches[0].actor), (1, Actor(6)));

@@ -218,7 +218,7 @@ pub(crate) fn opened(lease: Option<(Actor, u64)>, held: &[(Actor, u64)]) -> Open
     Opened {
         incarnation: 0,
         role: if lease.is_some() { Role::Editor } else { Role::Viewer },
-        lease: lease.map(|(actor, next)| Lease { actor, next, ticket: None }),
+        lease: lease.map(|(actor, next)| Lease { actor, next, ticket: None, digest: None }),
         vector: vector(held),
         base: None,
     }

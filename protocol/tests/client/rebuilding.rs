@@ -68,7 +68,7 @@ fn a_refused_batch_goes_with_its_actors_later_ones() {
 
         let refused = Refused { actor: Actor(5), first: 1, code: Code::ClockAhead, reason: "ahead".into() };
         peer.say(channel, refused);
-        peer.say(channel, Leased { actor: Actor(99), next: 1, ticket: None });
+        peer.say(channel, Leased { actor: Actor(99), next: 1, ticket: None, digest: None });
         let events = peer.events();
         assert_eq!(refusals(&events), [(Code::ClockAhead, 3)]);
         assert_eq!(peer.text(id), "unsent later refused theirs 😀", "the view stays until the truth is there");

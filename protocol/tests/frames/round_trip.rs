@@ -1,11 +1,11 @@
 //! Any frame comes back as it was, however its bytes are split.
 
 use bytes::Bytes;
-use inkwire_document::{Actor, VersionVector};
+use inkwire_document::{Actor, Dot, VersionVector};
 use inkwire_protocol::frame::*;
 use inkwire_protocol::random::Random;
 use inkwire_protocol::wire::{self, StreamDecoder};
-use inkwire_protocol::{Channel, Code, Frame, Role};
+use inkwire_protocol::{Chain, Channel, Code, Frame, Role};
 
 /// Numbers of all widths.
 fn number(random: &mut Random) -> u64 {
@@ -21,6 +21,10 @@ fn text(random: &mut Random) -> String {
 fn data(random: &mut Random) -> Bytes {
     let bound = [4, 300, 61_000][random.below(3) as usize];
     (0..random.below(bound)).map(|_| random.next_u64() as u8).collect::<Vec<_>>().into()
+}
+
+fn chain(random: &mut Random) -> Chain {
+    Chain(u128::from(random.next_u64()).to_be_bytes())
 }
 
 fn vector(random: &mut Random) -> VersionVector {
@@ -70,7 +74,12 @@ fn any_frame(random: &mut Random) -> Frame {
         9 => Opened {
             incarnation: number(r),
             role,
-            lease: maybe(r, |r| Lease { actor: Actor(number(r)), next: number(r), ticket: maybe(r, short) }),
+            lease: maybe(r, |r| Lease {
+                actor: Actor(number(r)),
+                next: number(r),
+                ticket: maybe(r, short),
+                digest: maybe(r, chain),
+            }),
             vector: vector(r),
             base: maybe(r, |r| Base { bytes: number(r) }),
         }
@@ -106,7 +115,9 @@ fn any_frame(random: &mut Random) -> Frame {
         }
         19 => Release { actor: Actor(number(r)), last: number(r) }.into(),
         20 => Released { actor: Actor(number(r)) }.into(),
-        21 => Leased { actor: Actor(number(r)), next: number(r), ticket: maybe(r, short) }.into(),
+        21 => {
+            Leased { actor: Actor(number(r)), next: number(r), ticket: maybe(r, short), digest: maybe(r, chain) }.into()
+        }
         22 => RoleChanged { role }.into(),
         23 => Presence { sequence: number(r) as u32, state: maybe(r, short) }.into(),
         _ => PresenceUpdate {
@@ -171,21 +182,26 @@ fn binary_fields_are_slices_of_the_input() {
 
 #[test]
 fn extra_elements_are_ignored_and_any_width_of_integer_is_taken() {
-    let cases: [(&[u8], Frame); 4] = [
+    let cases: [(&[u8], Frame); 5] = [
         (&[0x95, 6, 7, 0xc0, 0x92, 1, 2, 0x81, 0xa1, b'k', 0xc3], Ping { nonce: 7 }.into()),
         (&[0x92, 6, 0xcf, 0, 0, 0, 0, 0, 0, 0, 7], Ping { nonce: 7 }.into()),
         (&[0x92, 0xd1, 0, 6, 0xd3, 0, 0, 0, 0, 0, 0, 0, 7], Ping { nonce: 7 }.into()),
         (
             // Extra elements inside a nested array.
-            &[0x96, 17, 0, 0xa6, b'v', b'i', b'e', b'w', b'e', b'r', 0x94, 9, 1, 0xc0, 0xc3, 0x90, 0xc0],
+            &[0x96, 17, 0, 0xa6, b'v', b'i', b'e', b'w', b'e', b'r', 0x95, 9, 1, 0xc0, 0xc0, 0xc3, 0x90, 0xc0],
             Opened {
                 incarnation: 0,
                 role: Role::Viewer,
-                lease: Some(Lease { actor: Actor(9), next: 1, ticket: None }),
+                lease: Some(Lease { actor: Actor(9), next: 1, ticket: None, digest: None }),
                 vector: VersionVector::new(),
                 base: None,
             }
             .into(),
+        ),
+        // Without the element that was added last.
+        (
+            &[0x93, 18, 0x92, 1, 1, 0xc2],
+            Vector { part: Dot::new(Actor(1), 1).into(), more: false, extends: Extends::Vector }.into(),
         ),
     ];
     for (bytes, frame) in cases {

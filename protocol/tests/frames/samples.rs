@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use inkwire_document::{Actor, VersionVector};
 use inkwire_protocol::frame::*;
-use inkwire_protocol::{Channel, Code, Frame, Role};
+use inkwire_protocol::{Chain, Channel, Code, Frame, Role};
 
 pub(crate) fn vector(entries: &[(u64, u64)]) -> VersionVector {
     VersionVector { dots: entries.iter().map(|(actor, counter)| (Actor(*actor), *counter)).collect() }
@@ -84,7 +84,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Frame)> {
             Opened {
                 incarnation: 0,
                 role: Role::Editor,
-                lease: Some(Lease { actor: ACTOR, next: 70_001, ticket: None }),
+                lease: Some(Lease { actor: ACTOR, next: 70_001, ticket: None, digest: None }),
                 vector: vector(&[(5, 15), (ACTOR.0, 70_000)]),
                 base: Some(Base { bytes: 100_000 }),
             }
@@ -128,7 +128,10 @@ pub(crate) fn samples() -> Vec<(&'static str, Frame)> {
         ),
         ("release", Release { actor: ACTOR, last: 70_005 }.into()),
         ("released", Released { actor: ACTOR }.into()),
-        ("leased", Leased { actor: Actor(9), next: 1, ticket: Some(bytes("ticket")) }.into()),
+        (
+            "leased",
+            Leased { actor: Actor(9), next: 1, ticket: Some(bytes("ticket")), digest: Some(Chain([7; 16])) }.into(),
+        ),
         ("role_changed", RoleChanged { role: Role::Viewer }.into()),
         ("presence", Presence { sequence: 3, state: Some(bytes("cursor")) }.into()),
         ("presence_gone", Presence { sequence: 4, state: None }.into()),

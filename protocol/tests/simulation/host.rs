@@ -84,6 +84,23 @@ impl Host {
         self.life += 1;
     }
 
+    /// A second page with this one's memory, as a copied or restored tab has it.
+    pub fn copy(&self, now: Duration, number: u32) -> Self {
+        let mut client = self.client.clone();
+        client.disconnected(Now::new(now));
+        Self {
+            name: self.name.clone(),
+            client,
+            connection: None,
+            connect_at: Some(now),
+            seen: self.seen.clone(),
+            presence: self.presence.clone(),
+            // What it writes is told apart from what the other writes.
+            life: 1_000 * number,
+            ..*self
+        }
+    }
+
     /// The page closes the document and opens it again. What it wrote goes out as before.
     pub fn reopen(&mut self, now: Duration) {
         let now = Now::new(now);

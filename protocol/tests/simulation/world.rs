@@ -39,6 +39,8 @@ pub struct World {
     /// Roles change: then edits may be refused.
     roles_change: bool,
     trace: bool,
+    /// Tabs are copied: then the edits of one may be refused.
+    copies: bool,
     /// In the end the store is restored from a backup.
     rolls_back: bool,
     /// It was.
@@ -96,6 +98,13 @@ impl World {
             sabotage,
             ..RoomConfig::default()
         };
+        let copies = apart.one_in(6);
+        let config = if copies {
+            // A snapshot says nothing of the batches in it, so a room that is loaded from one cannot tell copies apart.
+            RoomConfig { tail_bytes: 1 << 30, ..config }
+        } else {
+            config
+        };
         let bandwidth = if random.one_in(3) { 4_000 + random.below(50_000) } else { 10_000_000 };
         let network = Network::new(if random.one_in(3) { Weather::fair() } else { Weather::draw(&mut random) });
         let count = 2 + random.below(5) as usize;
@@ -121,6 +130,7 @@ impl World {
             checked: VersionVector::new(),
             trace,
             rolls_back: apart.one_in(4),
+            copies,
             rolling_back: false,
             events: 0,
         }
@@ -280,6 +290,7 @@ impl World {
     fn is_tolerated(&self, problem: &str) -> bool {
         let refused = |code: &str| problem.contains("refused") && problem.contains(code);
         self.rolling_back && problem.contains("store_rolled_back")
+            || self.copies && (refused("actor_reused") || refused("foreign_actor"))
             || self.clocks_jump && refused("clock_ahead")
             || self.roles_change && (refused("read_only") || refused("foreign_actor"))
     }
@@ -361,6 +372,11 @@ impl World {
         let index = self.random.below(self.hosts.len() as u64) as usize;
         if self.hosts[index].gone {
             return Ok(());
+        }
+        if self.copies && self.hosts.len() < 9 && self.hosts[index].role == Role::Editor && self.random.one_in(30) {
+            trace!(self, "{index} is copied");
+            let copy = self.hosts[index].copy(self.now, self.hosts.len() as u32);
+            self.hosts.push(copy);
         }
         match self.random.below(100) {
             0..62 => {

@@ -239,3 +239,25 @@ fn a_vector_of_thousands_of_actors_spans_frames() {
     }
     assert_eq!(whole, [7_000, 7_000]);
 }
+
+#[test]
+fn who_loses_its_actor_to_a_newer_session_is_told_at_once() {
+    let mut hall = Hall::editors(&[1]);
+    let open = hall.open(1);
+    let claimed = open.claim.as_ref().expect("a claim").actor;
+    let join = Join {
+        member: MemberId(9),
+        session: 9,
+        since: hall.clock.monotonic,
+        subject: "user-1".into(),
+        role: Role::Editor,
+        open,
+    };
+    hall.room.join(hall.clock, join).expect("its ticket is good");
+    let told = hall.read(1);
+    let refused = told.iter().find_map(|frame| match frame {
+        Frame::Refused(refused) => Some((refused.actor, refused.first, refused.code)),
+        _ => None,
+    });
+    assert_eq!(refused, Some((claimed, 1, Code::ActorReused)));
+}
