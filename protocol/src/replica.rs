@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 
 use bytes::Bytes;
-use inkwire_document::{Actor, Change, Document, EditError, Unit, VersionVector};
+use inkwire_document::{Actor, Change, Document, EditError, HybridTime, Unit, VersionVector};
 
 pub use presence::Peer;
 
@@ -213,6 +213,8 @@ pub struct Replica {
     refused_edits: u64,
     retained: Retained,
     durable: VersionVector,
+    /// The highest time in what came from others and in own edits: an edit is later, whatever the relay's clock was.
+    latest_time: HybridTime,
     phase: Phase,
     session: u64,
     /// Parts of the vector that belongs to the next `Opened` or `Synced`.
@@ -253,6 +255,7 @@ impl Replica {
             refused_edits: 0,
             retained: Retained::default(),
             durable: VersionVector::new(),
+            latest_time: HybridTime::default(),
             phase: Phase::Offline,
             session: 0,
             vector_parts: VersionVector::new(),
@@ -463,6 +466,8 @@ impl Replica {
         }
         self.writer = None;
         self.transaction_start = 0;
+        // Perhaps it was too far ahead; what of it is in the document comes again.
+        self.latest_time = HybridTime::default();
         self.durable = VersionVector::new();
         self.strikes = 0;
         let before = self.news.refused.take().map_or(0, |refusal| refusal.edits);

@@ -18,6 +18,8 @@ impl Replica {
     ) -> Result<R, EditRefused> {
         self.may_edit()?;
         self.become_writer();
+        let time = time.max(self.latest_time.next());
+        self.latest_time = time;
         let result = edit(&mut self.document, time);
         if self.transaction_bytes() > MAX_TRANSACTION_BYTES {
             self.end_transaction();

@@ -1,6 +1,6 @@
 //! What comes in on a document's lane.
 
-use inkwire_document::{Actor, Applied, ApplyError, MergeError, Snapshot, VersionVector};
+use inkwire_document::{Actor, Applied, ApplyError, Batch, Checked, Limits, MergeError, Snapshot, VersionVector};
 
 use super::assembly::AssemblyError;
 use super::{Phase, Replica, Want, Writer};
@@ -172,6 +172,7 @@ impl Replica {
                 // Only what is durable is ever folded into a snapshot.
                 self.on_durable(snapshot.version());
                 self.news.changed = true;
+                self.latest_time = self.latest_time.max(snapshot.latest_time().unwrap_or_default());
             }
             // The relay's idea of this replica is wrong: it learns the right one from a new `Open`.
             Err(MergeError::Base) => self.want = Some(Want::Reopen { pause: true }),
@@ -188,7 +189,10 @@ impl Replica {
             return self.rebuild(Code::ActorReused, "another replica writes as this one's actor");
         }
         match self.document.apply(&batch) {
-            Ok(Applied::New) => self.news.changed = true,
+            Ok(Applied::New) => {
+                self.news.changed = true;
+                self.see_time(&batch);
+            }
             Ok(Applied::Buffered | Applied::Duplicate) => {}
             Err(ApplyError::EarlyBufferFull { .. }) => {
                 self.want = Some(Want::Reopen { pause: true });
@@ -208,6 +212,13 @@ impl Replica {
                 self.settle_own(batch.actor);
             }
             None => {}
+        }
+    }
+
+    /// The own clock is never behind what was seen. Typing has no times, and costs nothing here.
+    fn see_time(&mut self, batch: &Batch) {
+        if let Ok(Checked { latest_time: Some(time), .. }) = batch.check(&Limits::STANDARD) {
+            self.latest_time = self.latest_time.max(time);
         }
     }
 

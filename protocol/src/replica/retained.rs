@@ -27,19 +27,25 @@ impl Seen {
 /// newest are not retained.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Retained {
-    seen: VecDeque<Seen>,
-    highest: BTreeMap<Actor, u64>,
+    /// By the order of arrival.
+    seen: BTreeMap<u64, Seen>,
+    /// Where in it each actor's are, by their counters.
+    actors: BTreeMap<Actor, VecDeque<u64>>,
+    arrivals: u64,
     bytes: usize,
     /// While offering: the next to look at, and what the relay held when the document was opened.
-    offering: Option<(usize, VersionVector)>,
+    offering: Option<(u64, VersionVector)>,
 }
 
 impl Retained {
     /// Keeps a copy of the batch: the original may be a slice of a large read buffer.
     pub(super) fn push(&mut self, batch: &Batch, receipt: &Bytes, max_bytes: usize) {
-        let highest = self.highest.get(&batch.actor).copied().unwrap_or(0);
+        let own = self.actors.get(&batch.actor);
+        let latest = own.and_then(|places| self.seen.get(places.back()?));
         let size = batch.operations.len() + receipt.len();
-        if batch.last() <= highest || self.bytes + size + OVERHEAD_BYTES > max_bytes {
+        if latest.is_some_and(|seen| batch.last() <= seen.batch.last())
+            || self.bytes + size + OVERHEAD_BYTES > max_bytes
+        {
             return;
         }
         let mut copy = Vec::with_capacity(size);
@@ -47,31 +53,25 @@ impl Retained {
         copy.extend_from_slice(receipt);
         let mut operations = Bytes::from(copy);
         let receipt = operations.split_off(batch.operations.len());
-        self.highest.insert(batch.actor, batch.last());
         self.bytes += size + OVERHEAD_BYTES;
-        self.seen.push_back(Seen { batch: Batch { operations, ..batch.clone() }, receipt });
+        self.actors.entry(batch.actor).or_default().push_back(self.arrivals);
+        self.seen.insert(self.arrivals, Seen { batch: Batch { operations, ..batch.clone() }, receipt });
+        self.arrivals += 1;
     }
 
-    /// Forgets what is durable. The relay says so in the order of arrival, so only the front is looked at; what an
-    /// unusual order leaves behind goes when the front does.
+    /// Forgets what is durable, wherever it stands: what never becomes so holds nothing else back.
     pub(super) fn durable(&mut self, durable: &VersionVector) {
-        while let Some(front) = self.seen.front() {
-            if front.batch.last() > durable.get(&front.batch.actor) {
-                break;
+        let (seen, bytes) = (&mut self.seen, &mut self.bytes);
+        self.actors.retain(|actor, places| {
+            let counter = durable.get(actor);
+            while let Some(first) = places.front()
+                && seen.get(first).is_none_or(|seen| seen.batch.last() <= counter)
+            {
+                *bytes -= seen.remove(first).map_or(0, |seen| seen.bytes());
+                places.pop_front();
             }
-            self.pop_front();
-        }
-    }
-
-    fn pop_front(&mut self) {
-        let Some(seen) = self.seen.pop_front() else { return };
-        self.bytes -= seen.bytes();
-        if self.highest.get(&seen.batch.actor) == Some(&seen.batch.last()) {
-            self.highest.remove(&seen.batch.actor);
-        }
-        if let Some((next, _)) = &mut self.offering {
-            *next = next.saturating_sub(1);
-        }
+            !places.is_empty()
+        });
     }
 
     /// Starts to offer what a relay that holds `held` lacks.
@@ -82,8 +82,8 @@ impl Retained {
     /// The next batch to offer; `None` when all are offered.
     pub(super) fn next_offer(&mut self) -> Option<Offer> {
         let (next, held) = self.offering.as_mut()?;
-        while let Some(seen) = self.seen.get(*next) {
-            *next += 1;
+        for (place, seen) in self.seen.range(*next..) {
+            *next = place + 1;
             if seen.batch.last() > held.get(&seen.batch.actor) {
                 return Some(Offer::new(seen.batch.clone(), seen.receipt.clone()));
             }
@@ -99,9 +99,13 @@ impl Retained {
 
     /// Forgets the actor's batches from `first` on: the relay refused them.
     pub(super) fn forget(&mut self, actor: Actor, first: u64) {
-        self.seen.retain(|seen| seen.batch.actor != actor || seen.batch.first < first);
-        self.bytes = self.seen.iter().map(Seen::bytes).sum();
-        self.highest.remove(&actor);
+        let Some(places) = self.actors.get_mut(&actor) else { return };
+        places.retain(|place| self.seen.get(place).is_some_and(|seen| seen.batch.first < first));
+        if places.is_empty() {
+            self.actors.remove(&actor);
+        }
+        self.seen.retain(|_, seen| seen.batch.actor != actor || seen.batch.first < first);
+        self.bytes = self.seen.values().map(Seen::bytes).sum();
         self.offering = None;
     }
 
@@ -146,6 +150,16 @@ mod tests {
         assert_eq!(offered, [(1, 2, receipt.clone()), (2, 2, receipt.clone())]);
         assert!(retained.next_offer().is_none());
         retained.durable(&vector(&[(1, 2), (2, 2)]));
+        assert_eq!((retained.len(), retained.bytes()), (0, 0));
+        for (actor, first) in [(3, 1), (1, 3), (3, 2), (1, 4)] {
+            retained.push(&batch(actor, first), &receipt, 10_000);
+        }
+        retained.durable(&vector(&[(1, 4)]));
+        assert_eq!(retained.len(), 2, "what nobody takes holds nothing back");
+        retained.forget(Actor(3), 2);
+        retained.push(&batch(3, 2), &receipt, 10_000);
+        assert_eq!(retained.len(), 2, "what was forgotten may come again");
+        retained.forget(Actor(3), 1);
         assert_eq!((retained.len(), retained.bytes()), (0, 0));
         retained.push(&batch(1, 3), &receipt, 100);
         assert_eq!(retained.len(), 0, "past the bound the newest are not retained");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use inkwire_document::{Actor, Delta, Origin, TextDelta};
+use inkwire_document::{Actor, Delta, HybridTime, Origin, TextDelta, Value};
 use inkwire_protocol::client::{ClientConfig, Event, Lanes, OpenError, Transmit};
 use inkwire_protocol::frame::{Base, Close, Durable, Leased, Release, RoleChanged, Snapshot, Synced};
 use inkwire_protocol::replica::{EditRefused, ReplicaConfig};
@@ -212,4 +212,21 @@ fn documents_do_not_block_each_other() {
         }
     };
     assert!(found && polled <= 1, "the other document's turn came after {polled}");
+}
+
+#[test]
+fn an_edit_is_later_than_all_that_was_seen_in_its_document() {
+    let (mut peer, id, channel) = Peer::editor(Lanes::Streams);
+    let late = HybridTime::from_millis(1 << 45);
+    let mut author = Author::new(Actor(9));
+    author.0.map_set("meta", "key", Value::Bool(true), late).expect("a small value");
+    let batch = author.0.take_batches().remove(0);
+    peer.say(channel, fresh(&batch));
+    let other = peer.open();
+    let now = peer.at();
+    let time = |peer: &mut Peer, id| peer.client.edit(now, id, |_, time| Ok(time)).expect("an editor");
+    let first = time(&mut peer, id);
+    assert!(first > late);
+    assert!(time(&mut peer, id) > first);
+    assert!(time(&mut peer, other) < late, "another document's times are its own");
 }
