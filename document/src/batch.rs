@@ -1,6 +1,7 @@
 //! Batches: consecutive operations of one actor, encoded once by their author.
 
 mod check;
+mod edits;
 pub(crate) mod encode;
 pub(crate) mod operation;
 
@@ -8,6 +9,7 @@ use bytes::Bytes;
 
 use crate::ids::{Actor, HybridTime};
 pub use crate::messagepack::Malformed;
+pub use edits::Edit;
 
 /// Consecutive operations of one actor. Immutable: stored, forwarded and checked as the bytes that its author encoded.
 #[derive(Clone, Eq, PartialEq, Debug)]

@@ -21,6 +21,7 @@ mod editing;
 mod outbox;
 mod presence;
 mod receive;
+mod remaking;
 mod retained;
 mod transmit;
 
@@ -83,7 +84,7 @@ pub struct Status {
     pub sent: u64,
     /// In the relay's store.
     pub durable: u64,
-    /// Refused by the relay and taken back.
+    /// Refused by the relay, taken back and not made again.
     pub refused: u64,
 }
 
@@ -142,7 +143,7 @@ pub struct Refusal {
     pub code: Code,
     /// For people.
     pub reason: String,
-    /// How many edits were taken back: the refused one and all that were not durable.
+    /// How many edits were taken back and are not made again.
     pub edits: u64,
 }
 
@@ -211,6 +212,12 @@ pub struct Replica {
     transaction_start: u64,
     outbox: Outbox,
     refused_edits: u64,
+    /// What a rebuilding took back and will make again.
+    taken: Vec<remaking::Taken>,
+    /// What it took back and found at the relay: actor, last counter, edits.
+    adopted: Vec<(Actor, u64, u64)>,
+    /// Why it was rebuilt last.
+    cause: (Code, String),
     retained: Retained,
     durable: VersionVector,
     /// The highest time in what came from others and in own edits: an edit is later, whatever the relay's clock was.
@@ -253,6 +260,9 @@ impl Replica {
             transaction_start: 0,
             outbox: Outbox::default(),
             refused_edits: 0,
+            taken: Vec::new(),
+            adopted: Vec::new(),
+            cause: (Code::None, String::new()),
             retained: Retained::default(),
             durable: VersionVector::new(),
             latest_time: HybridTime::default(),
@@ -313,8 +323,8 @@ impl Replica {
     /// How many own edits are local, sent and durable.
     pub fn status(&self) -> Status {
         Status {
-            local: self.outbox.unsent_edits() + self.document.pending_edits() as u64,
-            sent: self.outbox.sent_edits(),
+            local: self.outbox.unsent_edits() + self.document.pending_edits() as u64 + self.between().0,
+            sent: self.outbox.sent_edits() + self.between().1,
             durable: self.outbox.durable_edits(),
             refused: self.refused_edits,
         }
@@ -322,7 +332,12 @@ impl Replica {
 
     /// Whether every own edit is durable.
     pub fn all_durable(&self) -> bool {
-        self.outbox.is_empty() && self.document.pending_edits() == 0
+        self.outbox.is_empty() && self.document.pending_edits() == 0 && self.between() == (0, 0)
+    }
+
+    /// Why edits were taken back, while what the relay holds is coming in anew; until then the document shows what was.
+    pub fn rebuilding(&self) -> Option<(Code, &str)> {
+        self.shown.as_ref().map(|_| (self.cause.0, self.cause.1.as_str()))
     }
 
     /// What the relay called durable, of everybody's.
@@ -449,12 +464,14 @@ impl Replica {
         self.phase = Phase::Closed;
     }
 
-    /// Takes back everything that is not durable and starts from nothing on the next lane, as a new actor.
+    /// Takes back everything that is not durable and starts from nothing on the next lane, as a new actor. What it may, it
+    /// makes again when it is synced; the rest is refused.
     ///
     /// Others' retained batches stay: they are offered as before.
     fn rebuild(&mut self, code: Code, reason: &str) {
-        let edits = self.document.pending_edits() as u64 + self.outbox.clear();
-        self.refused_edits += edits;
+        let edits = self.take_back(code);
+        self.cause = (code, reason.to_owned());
+        self.refuse(edits);
         let empty = self.empty_document();
         let old = mem::replace(&mut self.document, empty);
         if self.shown.is_none() {
@@ -470,18 +487,30 @@ impl Replica {
         self.latest_time = HybridTime::default();
         self.durable = VersionVector::new();
         self.strikes = 0;
-        let before = self.news.refused.take().map_or(0, |refusal| refusal.edits);
         // What was synced is gone.
         self.news.synced = false;
-        self.news.refused = Some(Refusal { code, reason: reason.to_owned(), edits: before + edits });
         self.news.status = true;
         self.news.durable = true;
         self.want = Some(Want::Reopen { pause: false });
     }
 
+    /// Edits are taken back for good.
+    fn refuse(&mut self, edits: u64) {
+        if edits == 0 {
+            return;
+        }
+        self.refused_edits += edits;
+        let (code, reason) = self.cause.clone();
+        let before = self.news.refused.take().map_or(0, |refusal| refusal.edits);
+        self.news.refused = Some(Refusal { code, reason, edits: before + edits });
+    }
+
     /// The rebuilt state is whole: from now on the application sees it.
     fn reveal(&mut self) {
         let Some(old) = self.shown.take() else { return };
+        let lost = self.remake();
+        self.refuse(lost);
+        self.news.status = true;
         if self.observing {
             self.changes.extend(difference::changes(&old, &self.document, self.config.unit));
             self.document.observe_changes(true);

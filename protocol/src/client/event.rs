@@ -86,7 +86,7 @@ pub enum Event {
     Durable(DocumentId),
     /// Others' presence has changed.
     Presence(DocumentId),
-    /// Edits were refused; the document is rebuilt without them.
+    /// Edits were refused and are not made again; the document is rebuilt without them.
     Refused {
         /// The document.
         document: DocumentId,

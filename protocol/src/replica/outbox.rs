@@ -11,10 +11,12 @@ use crate::record::Digest;
 const OVERHEAD_BYTES: usize = 96;
 
 #[derive(Clone, Debug)]
-struct Own {
-    batch: Batch,
+pub(super) struct Own {
+    pub(super) batch: Batch,
     /// Edits of the application that end with this batch: they are durable once it is.
-    edits: u64,
+    pub(super) edits: u64,
+    /// How often they were made again.
+    pub(super) remakes: u8,
 }
 
 /// Own batches in the order of their counters, from the first that is not durable. Its size is bounded by the replica,
@@ -40,9 +42,13 @@ pub(super) struct Gone;
 
 impl Outbox {
     pub(super) fn push(&mut self, batch: Batch, edits: u64) {
+        self.push_remade(batch, edits, 0);
+    }
+
+    pub(super) fn push_remade(&mut self, batch: Batch, edits: u64, remakes: u8) {
         self.bytes += batch.operations.len() + OVERHEAD_BYTES;
         self.edits += edits;
-        self.batches.push_back(Own { batch, edits });
+        self.batches.push_back(Own { batch, edits, remakes });
     }
 
     /// Counts edits that took no operation: they are as safe as what was written before them.
@@ -131,11 +137,16 @@ impl Outbox {
         Ok(())
     }
 
-    /// Drops everything; returns how many edits were lost.
-    pub(super) fn clear(&mut self) -> u64 {
-        let lost = self.edits;
+    /// Takes everything out.
+    pub(super) fn take(&mut self) -> VecDeque<Own> {
+        let batches = std::mem::take(&mut self.batches);
         *self = Self { durable_edits: self.durable_edits, ..Self::default() };
-        lost
+        batches
+    }
+
+    /// Counts edits that are durable although they are not here any more.
+    pub(super) fn count_durable(&mut self, edits: u64) {
+        self.durable_edits += edits;
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -201,7 +212,7 @@ mod tests {
         outbox.push(batch(9, 1), 1);
         outbox.count_edits(1);
         assert_eq!(counts(&outbox), (2, 0, 41));
-        assert_eq!(outbox.clear(), 2);
+        assert_eq!(outbox.take().len(), 1);
         assert_eq!(counts(&outbox), (0, 0, 41));
     }
 }

@@ -126,7 +126,7 @@ impl Replica {
 
     fn on_lease(&mut self, lease: frame::Lease) {
         let frame::Lease { actor, next, ticket, digest } = lease;
-        let settled = self.all_durable();
+        let settled = self.outbox.is_empty() && self.document.pending_edits() == 0;
         match &mut self.writer {
             Some(writer) if writer.actor == actor => {
                 writer.ticket = ticket.or(writer.ticket.take());
@@ -188,6 +188,7 @@ impl Replica {
         if self.writer.as_ref().is_some_and(|writer| writer.actor == batch.actor) && self.outbox.is_foreign(&batch) {
             return self.rebuild(Code::ActorReused, "another replica writes as this one's actor");
         }
+        self.recognise(&batch);
         match self.document.apply(&batch) {
             Ok(Applied::New) => {
                 self.news.changed = true;
@@ -209,6 +210,7 @@ impl Replica {
             // Without a receipt it is durable already.
             None if batch.last() > durable => {
                 self.durable.dots.insert(batch.actor, batch.last());
+                self.settle_adopted();
                 self.settle_own(batch.actor);
             }
             None => {}
@@ -236,6 +238,7 @@ impl Replica {
             *known = (*known).max(*counter);
         }
         self.retained.durable(&self.durable);
+        self.settle_adopted();
         if let Some(actor) = self.writer.as_ref().map(|writer| writer.actor) {
             self.settle_own(actor);
         }

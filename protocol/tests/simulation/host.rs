@@ -156,7 +156,6 @@ impl Host {
                         return Err(format!("the document was closed: {code}: {reason}"));
                     }
                     Event::Refused { refusal, .. } => {
-                        self.rebuilding = true;
                         return Err(format!("{} edits refused: {}: {}", refusal.edits, refusal.code, refusal.reason));
                     }
                     Event::Synced(_) if self.rebuilding => {
@@ -167,6 +166,13 @@ impl Host {
                 }
             }
             if idle {
+                if let Some((code, reason)) = self.replica().rebuilding()
+                    && !self.rebuilding
+                {
+                    let problem = format!("edits refused: {code}: {reason}");
+                    self.rebuilding = true;
+                    return Err(problem);
+                }
                 return Ok(());
             }
         }

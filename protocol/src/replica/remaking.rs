@@ -1,0 +1,196 @@
+//! Edits that were taken back and are made again as another actor's.
+//!
+//! A batch that was refused, and those after it, are nobody's: their actor is retired. What they did is read from their own
+//! operations, whose references mean the same in every replica, and done again on the rebuilt document: an insert after the
+//! character that it came after, a deletion of the characters that are still there, a map's key with the time of now. The
+//! difference between two views would do as well for the text of one who is alone; with others it cannot tell what they did
+//! meanwhile from what was taken back.
+
+use inkwire_document::batch::Edit;
+use inkwire_document::{Actor, Anchor, Batch, Dot, Limits, Position, Unit};
+
+use super::Replica;
+use super::outbox::Own;
+use crate::Code;
+
+/// After so many times an edit goes back to the application.
+const MAX_REMAKES: u8 = 3;
+
+/// What a rebuilding took back, in order.
+#[derive(Clone, Debug)]
+pub(super) struct Taken {
+    own: Own,
+    /// The relay has the batch after all.
+    there: bool,
+    /// The relay has another batch of these counters.
+    foreign: bool,
+    /// Another may have written as the actor.
+    doubtful: bool,
+}
+
+/// Where the scalars of remade inserts are now.
+#[derive(Debug, Default)]
+struct Moved(Vec<(Dot, u64, Dot)>);
+
+impl Moved {
+    fn find(&self, dot: Dot) -> Dot {
+        let within = |(old, length, _): &&(Dot, u64, Dot)| {
+            old.actor == dot.actor && (old.counter..old.counter + length).contains(&dot.counter)
+        };
+        match self.0.iter().rev().find(within) {
+            Some((old, _, new)) => Dot::new(new.actor, new.counter + (dot.counter - old.counter)),
+            None => dot,
+        }
+    }
+}
+
+/// Whether edits that were refused for this may be made again.
+pub(super) const fn may_remake(code: Code) -> bool {
+    matches!(
+        code,
+        Code::ActorReused
+            | Code::ForeignActor
+            | Code::ClockAhead
+            | Code::CounterGap
+            | Code::MissingDependency
+            | Code::StoreRolledBack
+            // Another's, that was offered: nothing is wrong with the own ones.
+            | Code::BadReceipt
+    )
+}
+
+impl Replica {
+    /// Keeps what a rebuilding takes back, to make it again. Returns how many edits may not be.
+    pub(super) fn take_back(&mut self, code: Code) -> u64 {
+        self.end_transaction();
+        let mut lost = 0;
+        for own in self.outbox.take() {
+            if may_remake(code) && own.remakes < MAX_REMAKES {
+                let doubtful = matches!(code, Code::ActorReused | Code::ForeignActor);
+                self.taken.push(Taken { own, there: false, foreign: false, doubtful });
+            } else {
+                lost += own.edits;
+            }
+        }
+        if !may_remake(code) {
+            lost += self.taken.drain(..).map(|taken| taken.own.edits).sum::<u64>();
+        }
+        lost
+    }
+
+    /// Notes whether a batch that comes in is one that was taken back.
+    pub(super) fn recognise(&mut self, batch: &Batch) {
+        for taken in &mut self.taken {
+            let own = &taken.own.batch;
+            if own == batch {
+                taken.there = true;
+            } else if own.actor == batch.actor && own.first <= batch.last() && batch.first <= own.last() {
+                taken.foreign = true;
+            }
+        }
+    }
+
+    /// Makes again what was taken back. Returns how many edits could not be.
+    pub(super) fn remake(&mut self) -> u64 {
+        let (mut lost, mut moved) = (0, Moved::default());
+        let writer = self.writer.as_ref().map(|writer| writer.actor);
+        for taken in std::mem::take(&mut self.taken) {
+            let Taken { own, there, foreign, doubtful } = taken;
+            let held = self.document.version().get(&own.batch.actor) >= own.batch.last();
+            if there || held && !foreign && !doubtful {
+                self.adopted.push((own.batch.actor, own.batch.last(), own.edits));
+                continue;
+            }
+            // A snapshot has these counters and does not say whose: made again, it might be there twice.
+            let unknown = held && !foreign;
+            let Some(actor) = writer.filter(|_| !unknown && self.role.is_some_and(|role| role.may_write())) else {
+                lost += own.edits;
+                continue;
+            };
+            let whole = self.remake_batch(actor, &own.batch, &mut moved);
+            let batches = self.document.take_batches();
+            if !whole {
+                lost += own.edits;
+            }
+            let edits = if whole { own.edits } else { 0 };
+            let last = batches.len().wrapping_sub(1);
+            if batches.is_empty() {
+                self.outbox.count_edits(edits);
+            }
+            for (index, batch) in batches.into_iter().enumerate() {
+                self.outbox.push_remade(batch, if index == last { edits } else { 0 }, own.remakes + 1);
+            }
+        }
+        self.transaction_start = self.document.next_counter().unwrap_or(0);
+        self.settle_adopted();
+        lost
+    }
+
+    /// Whether all of the batch could be made again.
+    fn remake_batch(&mut self, actor: Actor, batch: &Batch, moved: &mut Moved) -> bool {
+        let Ok(edits) = batch.edits(&Limits::STANDARD) else { return false };
+        let mut whole = true;
+        for (root, edit) in edits {
+            whole &= match edit {
+                Edit::Insert { first, left, text } => {
+                    let anchor = left.map_or(Anchor::Start, |left| Anchor::After(moved.find(left)));
+                    let next = self.document.next_counter().unwrap_or(1);
+                    let at = self.document.anchored(&root, anchor, Unit::Scalar);
+                    let made = at.is_some_and(|at| self.document.insert(&root, Position::Scalar(at), &text).is_ok());
+                    if made {
+                        let old = Dot::new(batch.actor, first);
+                        moved.0.push((old, text.chars().count() as u64, Dot::new(actor, next)));
+                    }
+                    made
+                }
+                Edit::Delete { ranges } => {
+                    let dots = ranges.into_iter().flat_map(|(from, length)| {
+                        (0..u64::from(length)).map(move |offset| Dot::new(from.actor, from.counter + offset))
+                    });
+                    dots.into_iter().all(|dot| self.delete_again(&root, moved.find(dot)))
+                }
+                Edit::Set { key, value, .. } => {
+                    let time = self.latest_time.next();
+                    self.latest_time = time;
+                    match value {
+                        Some(value) => self.document.map_set(&root, &key, value, time).is_ok(),
+                        None => self.document.map_delete(&root, &key, time).is_ok(),
+                    }
+                }
+                _ => false,
+            };
+        }
+        whole
+    }
+
+    /// Deletes the character if it is there and visible. Returns whether it is gone.
+    fn delete_again(&mut self, root: &str, dot: Dot) -> bool {
+        let anchor = Anchor::After(dot);
+        let Some(at) = self.document.anchored(root, anchor, Unit::Scalar) else { return true };
+        let visible = self.document.anchor(root, Position::Scalar(at)).is_ok_and(|found| found == anchor);
+        !visible || at > 0 && self.document.delete(root, Position::Scalar(at - 1), 1).is_ok()
+    }
+
+    /// Counts what was taken back, was there after all and is durable now.
+    pub(super) fn settle_adopted(&mut self) {
+        let (durable, outbox) = (&self.durable, &mut self.outbox);
+        let before = self.adopted.len();
+        self.adopted.retain(|(actor, last, edits)| {
+            let done = durable.get(actor) >= *last;
+            if done {
+                outbox.count_durable(*edits);
+            }
+            !done
+        });
+        if self.adopted.len() != before {
+            self.news.durable = true;
+            self.news.status = true;
+        }
+    }
+
+    /// Edits that are being made again, and edits that the relay has and that are not durable.
+    pub(super) fn between(&self) -> (u64, u64) {
+        let taken = self.taken.iter().map(|taken| taken.own.edits).sum();
+        (taken, self.adopted.iter().map(|(_, _, edits)| edits).sum())
+    }
+}
