@@ -208,6 +208,9 @@ pub struct Replica {
     incarnation: Option<u64>,
     role: Option<Role>,
     writer: Option<Writer>,
+    /// While rebuilding: the last counter of the retired actor that was not refused. Until all up to it is durable the replica
+    /// goes on as that actor, to send what it has of it, and writes nothing new.
+    sealed: Option<u64>,
     /// `document.next_counter()` when the open transaction began.
     transaction_start: u64,
     outbox: Outbox,
@@ -257,6 +260,7 @@ impl Replica {
             incarnation: None,
             role: None,
             writer: None,
+            sealed: None,
             transaction_start: 0,
             outbox: Outbox::default(),
             refused_edits: 0,
@@ -312,7 +316,7 @@ impl Replica {
 
     /// Whether everything that the relay held when the present lane was opened has come in.
     pub fn synced(&self) -> bool {
-        self.phase == Phase::Live
+        self.phase == Phase::Live && self.sealed.is_none()
     }
 
     /// Whether the document was closed, by either side.
@@ -469,7 +473,14 @@ impl Replica {
     ///
     /// Others' retained batches stay: they are offered as before.
     fn rebuild(&mut self, code: Code, reason: &str) {
-        let edits = self.take_back(code);
+        self.rebuild_from(0, code, reason);
+    }
+
+    /// Takes back own batches from the counter `first` on. Those before it may have been seen by others, who can bring them
+    /// back: they stay what they are, and are sent as the old actor's until they are durable.
+    fn rebuild_from(&mut self, first: u64, code: Code, reason: &str) {
+        let edits = self.take_back(first, code);
+        self.sealed = self.outbox.last().filter(|_| self.writer.is_some());
         self.cause = (code, reason.to_owned());
         self.refuse(edits);
         let empty = self.empty_document();
@@ -481,7 +492,9 @@ impl Replica {
             }
             self.shown = Some(old);
         }
-        self.writer = None;
+        if self.sealed.is_none() {
+            self.writer = None;
+        }
         self.transaction_start = 0;
         // Perhaps it was too far ahead; what of it is in the document comes again.
         self.latest_time = HybridTime::default();

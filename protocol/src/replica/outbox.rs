@@ -137,11 +137,24 @@ impl Outbox {
         Ok(())
     }
 
-    /// Takes everything out.
-    pub(super) fn take(&mut self) -> VecDeque<Own> {
-        let batches = std::mem::take(&mut self.batches);
-        *self = Self { durable_edits: self.durable_edits, ..Self::default() };
-        batches
+    /// Takes out what begins at the counter `first` or later. The rest is still the old actor's; none is under way.
+    pub(super) fn take_from(&mut self, first: u64) -> VecDeque<Own> {
+        self.unsend();
+        let kept = self.batches.partition_point(|own| own.batch.first < first);
+        let taken = self.batches.split_off(kept);
+        if kept == 0 {
+            *self = Self { durable_edits: self.durable_edits, ..Self::default() };
+        }
+        for own in taken.iter().filter(|_| kept > 0) {
+            self.bytes -= own.batch.operations.len() + OVERHEAD_BYTES;
+            self.edits -= own.edits;
+        }
+        taken
+    }
+
+    /// The last counter of the batches that are here.
+    pub(super) fn last(&self) -> Option<u64> {
+        self.batches.back().map(|own| own.batch.last())
     }
 
     /// Counts edits that are durable although they are not here any more.
@@ -212,7 +225,13 @@ mod tests {
         outbox.push(batch(9, 1), 1);
         outbox.count_edits(1);
         assert_eq!(counts(&outbox), (2, 0, 41));
-        assert_eq!(outbox.take().len(), 1);
-        assert_eq!(counts(&outbox), (0, 0, 41));
+        outbox.push(batch(10, 2), 5);
+        outbox.push(batch(12, 2), 5);
+        assert_eq!(outbox.send().map(|batch| batch.first), Some(9));
+        assert_eq!(outbox.take_from(12).len(), 1);
+        assert_eq!((counts(&outbox), outbox.last()), ((7, 0, 41), Some(11)), "what comes before stays");
+        assert_eq!(outbox.bytes(), 2 * (3 + OVERHEAD_BYTES));
+        assert_eq!(outbox.take_from(0).len(), 2);
+        assert_eq!((counts(&outbox), outbox.bytes(), outbox.last()), ((0, 0, 41), 0, None));
     }
 }

@@ -131,7 +131,7 @@ impl Replica {
             Some(writer) if writer.actor == actor => {
                 writer.ticket = ticket.or(writer.ticket.take());
                 let twice = digest.is_some_and(|digest| self.outbox.disagrees(next.saturating_sub(1), digest));
-                if twice || next > self.document.next_counter().unwrap_or(1) {
+                if twice || next > self.next_counter() {
                     self.rebuild(Code::ActorReused, "the actor was used by another replica");
                 }
             }
@@ -227,9 +227,11 @@ impl Replica {
     fn on_synced(&mut self) {
         self.vector_parts = VersionVector::new();
         self.phase = Phase::Live;
-        self.news.synced = true;
         self.news.status = true;
-        self.reveal();
+        if self.sealed.is_none() {
+            self.news.synced = true;
+            self.reveal();
+        }
     }
 
     fn on_durable(&mut self, vector: &VersionVector) {
@@ -254,15 +256,27 @@ impl Replica {
             self.strikes = 0;
             self.news.durable = true;
             self.news.status = true;
+            if self.outbox.is_empty() && self.sealed.take().is_some() {
+                // Nothing of the retired actor is at stake any more: the next lane brings a new one.
+                self.writer = None;
+                self.want = Some(Want::Reopen { pause: false });
+            }
         }
     }
 
     fn on_refused(&mut self, refused: &frame::Refused) {
-        if self.writer.as_ref().is_none_or(|writer| writer.actor != refused.actor) {
+        let own = self.writer.as_ref().is_some_and(|writer| writer.actor == refused.actor);
+        if !own {
             // What was offered for another is refused: it will never be in the log, so it must not stay in the view.
             self.retained.forget(refused.actor, refused.first);
         }
-        self.rebuild(refused.code, &refused.reason);
+        let first = match refused.code {
+            // Somebody else writes as the actor: there is nothing more to be sent as it.
+            Code::ActorReused | Code::ForeignActor | Code::ReadOnly if own => 0,
+            _ if own => refused.first,
+            _ => u64::MAX,
+        };
+        self.rebuild_from(first, refused.code, &refused.reason);
     }
 
     fn on_close(&mut self, close: frame::Close) {

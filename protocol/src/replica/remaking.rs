@@ -26,6 +26,8 @@ pub(super) struct Taken {
     foreign: bool,
     /// Another may have written as the actor.
     doubtful: bool,
+    /// It may not be made again.
+    lost: bool,
 }
 
 /// Where the scalars of remade inserts are now.
@@ -60,22 +62,27 @@ pub(super) const fn may_remake(code: Code) -> bool {
 }
 
 impl Replica {
-    /// Keeps what a rebuilding takes back, to make it again. Returns how many edits may not be.
-    pub(super) fn take_back(&mut self, code: Code) -> u64 {
+    /// Keeps what a rebuilding takes back, from the own counter `first` on, to make it again. Returns how many edits may not
+    /// be; while earlier ones are undecided, none yet, because edits are decided in order.
+    pub(super) fn take_back(&mut self, first: u64, code: Code) -> u64 {
         self.end_transaction();
-        let mut lost = 0;
-        for own in self.outbox.take() {
-            if may_remake(code) && own.remakes < MAX_REMAKES {
-                let doubtful = matches!(code, Code::ActorReused | Code::ForeignActor);
-                self.taken.push(Taken { own, there: false, foreign: false, doubtful });
-            } else {
-                lost += own.edits;
-            }
-        }
+        let doubtful = matches!(code, Code::ActorReused | Code::ForeignActor);
+        let take = |own: Own| {
+            let lost = own.remakes >= MAX_REMAKES;
+            Taken { own, there: false, foreign: false, doubtful, lost }
+        };
+        // Those that were taken back before came later.
+        let taken: Vec<Taken> = self.outbox.take_from(first).into_iter().map(take).collect();
+        self.taken.splice(0..0, taken);
         if !may_remake(code) {
-            lost += self.taken.drain(..).map(|taken| taken.own.edits).sum::<u64>();
+            self.taken.iter_mut().for_each(|taken| taken.lost = true);
         }
-        lost
+        if !self.outbox.is_empty() {
+            return 0;
+        }
+        let edits = self.taken.iter().filter(|taken| taken.lost).map(|taken| taken.own.edits).sum();
+        self.taken.retain(|taken| !taken.lost);
+        edits
     }
 
     /// Notes whether a batch that comes in is one that was taken back.
@@ -95,7 +102,11 @@ impl Replica {
         let (mut lost, mut moved) = (0, Moved::default());
         let writer = self.writer.as_ref().map(|writer| writer.actor);
         for taken in std::mem::take(&mut self.taken) {
-            let Taken { own, there, foreign, doubtful } = taken;
+            let Taken { own, there, foreign, doubtful, lost: given_up } = taken;
+            if given_up {
+                lost += own.edits;
+                continue;
+            }
             let held = self.document.version().get(&own.batch.actor) >= own.batch.last();
             if there || held && !foreign && !doubtful {
                 self.adopted.push((own.batch.actor, own.batch.last(), own.edits));

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use inkwire_document::Batch;
+
 use super::{Phase, Replica};
 use crate::frame::{self, Channel, Claim, Frame, Options};
 use crate::vectors::split_open;
@@ -34,28 +36,36 @@ impl Replica {
 
     fn poll_batch(&mut self) -> Option<Frame> {
         if let Some(offer) = self.retained.next_offer() {
-            self.hold(&offer);
-            return Some(offer.into());
+            let (batch, receipt) = offer.into_parts();
+            self.hold(&batch);
+            return Some(frame::Offer::new(batch, receipt).into());
         }
         let batch = self.outbox.send()?.clone();
         self.news.status = true;
+        if self.sealed.is_some() {
+            self.hold(&batch);
+        }
         Some(frame::Batch::new(batch, None).into())
     }
 
-    /// A replica that was rebuilt lacks what only it can bring back, and the relay does not send an offer to the one who
-    /// made it.
-    fn hold(&mut self, offer: &frame::Offer) {
-        if self.document.version().get(&offer.actor) < offer.first {
-            let (batch, _) = offer.clone().into_parts();
+    /// A replica that was rebuilt lacks what only it can bring back, and the relay sends neither an offer nor a batch to the
+    /// one who brought it.
+    fn hold(&mut self, batch: &Batch) {
+        if self.document.version().get(&batch.actor) < batch.first {
             // It passed the check when it came; if the buffer for what is early is full, the next lane brings it.
-            self.news.changed |= self.document.apply(&batch).is_ok();
+            self.news.changed |= self.document.apply(batch).is_ok();
         }
+    }
+
+    /// The counter that the writer goes on at.
+    pub(super) fn next_counter(&self) -> u64 {
+        self.sealed.map(|last| last + 1).or_else(|| self.document.next_counter()).unwrap_or(1)
     }
 
     fn open_frame(&self, channel: Channel) -> frame::Open {
         let claim = self.writer.as_ref().map(|writer| Claim {
             actor: writer.actor,
-            last: self.document.next_counter().map_or(0, |next| next - 1),
+            last: self.next_counter().saturating_sub(1),
             ticket: writer.ticket.clone(),
         });
         frame::Open {

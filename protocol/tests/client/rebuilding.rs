@@ -2,7 +2,7 @@
 
 use inkwire_document::{Actor, Change, Delta, TextDelta};
 use inkwire_protocol::client::{DocumentId, Event, Lanes};
-use inkwire_protocol::frame::{Batch, Close, Durable, Leased, Refused, RoleChanged, Synced};
+use inkwire_protocol::frame::{Batch, Close, Durable, Leased, Received, Refused, RoleChanged, Synced};
 use inkwire_protocol::replica::EditRefused;
 use inkwire_protocol::{Channel, Code, Frame, Role};
 
@@ -89,6 +89,62 @@ fn a_refused_batch_goes_with_its_actors_later_ones() {
         peer.say(channel, Durable { vector: vector(&[(Actor(6), 25)]) });
         assert_eq!(peer.status(id), (0, 0, 4));
     }
+}
+
+#[test]
+fn what_came_before_a_refused_batch_stays_what_it_is() {
+    for lanes in BOTH {
+        let (mut peer, id, channel) = Peer::editor(lanes);
+        peer.insert(id, 0, "kept ").expect("an editor");
+        peer.insert(id, 5, "refused").expect("an editor");
+        let sent = peer.take_batches();
+        peer.say(channel, Received { counter: 5 });
+        peer.say(channel, Refused { actor: Actor(5), first: 6, code: Code::ClockAhead, reason: "ahead".into() });
+        assert_eq!(peer.status(id), (2, 0, 0));
+        // The relay comes back without what it had taken, time and again.
+        let mut last = channel;
+        for known in [vector(&[]), vector(&[(Actor(5), 5)])] {
+            peer.reconnect();
+            let (channel, open) = peer.take_open();
+            let claim = open.claim.expect("the old actor, for what is not durable of it");
+            assert_eq!((open.vector, claim.actor, claim.last), (known, Actor(5), 5));
+            peer.say(channel, opened(Some((Actor(5), 1)), &[]));
+            assert_eq!(peer.take_batches(), sent[..1], "as it was");
+            peer.say(channel, Synced { vector: vector(&[]) });
+            assert_eq!((peer.text(id).as_str(), peer.status(id)), ("kept refused", (1, 1, 0)));
+            assert_eq!(peer.insert(id, 0, "x"), Err(EditRefused::NotReady));
+            last = channel;
+        }
+        peer.say(last, Durable { vector: vector(&[(Actor(5), 5)]) });
+        let (last, open) = peer.take_open();
+        assert_eq!((open.vector, open.claim), (vector(&[(Actor(5), 5)]), None), "a new actor, nothing twice");
+        peer.say(last, opened(Some((Actor(6), 1)), &[(Actor(5), 5)]));
+        peer.say(last, Synced { vector: vector(&[(Actor(5), 5)]) });
+        assert_eq!((peer.text(id).as_str(), peer.status(id)), ("kept refused", (1, 0, 1)));
+        peer.insert(id, 0, "x").expect("an editor");
+        assert!(peer.take_batches().iter().all(|batch| batch.actor == Actor(6)));
+        peer.say(last, Durable { vector: vector(&[(Actor(6), 8)]) });
+        assert_eq!(peer.status(id), (0, 0, 3));
+    }
+}
+
+#[test]
+fn a_refusal_for_good_is_told_once_what_came_before_is_durable() {
+    let (mut peer, id, channel) = Peer::editor(Lanes::Streams);
+    peer.insert(id, 0, "kept").expect("an editor");
+    peer.insert(id, 4, "bad").expect("an editor");
+    peer.pump();
+    peer.say(channel, Refused { actor: Actor(5), first: 5, code: Code::BadBatch, reason: String::new() });
+    let (channel, _) = peer.take_open();
+    peer.say(channel, opened(Some((Actor(5), 1)), &[]));
+    peer.say(channel, Synced { vector: vector(&[]) });
+    assert_eq!(refusals(&peer.events()), [], "edits are decided in order");
+    peer.say(channel, Durable { vector: vector(&[(Actor(5), 4)]) });
+    let (channel, _) = peer.take_open();
+    peer.say(channel, opened(Some((Actor(6), 1)), &[(Actor(5), 4)]));
+    peer.say(channel, Synced { vector: vector(&[(Actor(5), 4)]) });
+    assert_eq!(refusals(&peer.events()), [(Code::BadBatch, 1)]);
+    assert_eq!((peer.text(id).as_str(), peer.status(id)), ("kept", (0, 0, 1)));
 }
 
 #[test]
