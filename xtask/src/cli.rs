@@ -5,7 +5,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::build::{self, Profile};
 use crate::suite::{self, Suite};
-use crate::{run, script};
+use crate::{cql, run, script};
 
 #[derive(Parser)]
 #[command(
@@ -20,6 +20,7 @@ use crate::{run, script};
         INKWIRE_TRACES          folder with the editing traces; without it the tests make their own\n  \
         INKWIRE_CHROMIUM        Chromium or Chrome to test with (else looked for on PATH)\n  \
         INKWIRE_FIREFOX         Firefox to test with (else looked for on PATH)\n  \
+        INKWIRE_CQL             host[:port],… of a CQL cluster to test with (else one is started)\n  \
         INKWIRE_WASM_TOOLCHAIN  `rustup` or `debian`: the only one to try for wasm (else both, in turn)"
 )]
 struct Cli {
@@ -40,6 +41,12 @@ enum Command {
     Run(Run),
     /// Run the test suites; all of them without an argument
     Test(Test),
+    /// Start a real CQL cluster on loopback for tests, and hurt it
+    ///
+    /// ScyllaDB where Docker answers, else Apache Cassandra from Maven Central on a JDK 17; about 0.6 GB of memory a node.
+    /// Files are kept under target/cql. With INKWIRE_CQL set, `up` starts nothing and the others refuse.
+    #[command(subcommand)]
+    Cql(cql::Action),
     /// Take the pictures of the editor in docs/src/images from the real page
     Screenshots,
     /// Measure replays of traces, natively and in Chromium pages, and print the figures as a Markdown table
@@ -80,6 +87,7 @@ pub(crate) fn dispatch() -> Result<()> {
         Command::Build(optimised) => build::everything(Profile::of(optimised.release)).map(drop),
         Command::Run(run) => run::serve(Profile::of(run.optimised.release), &run.flags),
         Command::Test(test) => suite::run(&test.suites, test.seed),
+        Command::Cql(action) => cql::run(action),
         Command::Screenshots => script::screenshots(),
         Command::Measure => script::measure(),
     }

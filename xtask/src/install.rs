@@ -5,4 +5,4 @@ pub(crate) mod node;
 pub(crate) mod python;
 pub(crate) mod wasm;
 
-mod debian;
+pub(crate) mod debian;

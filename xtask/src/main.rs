@@ -6,6 +6,7 @@
 //! - [`build`]: wasm, bindings, client and page, then the binaries with them embedded;
 //! - [`run`]: the relay with the demo;
 //! - [`suite`]: the test suites;
+//! - [`cql`]: a real cluster on loopback;
 //! - [`script`]: the documentation's pictures and figures.
 //!
 //! [`progress`] says which step runs and how long it took, [`command`] starts other programs, [`fingerprint`] tells
@@ -14,6 +15,7 @@
 mod build;
 mod cli;
 mod command;
+mod cql;
 mod fingerprint;
 mod install;
 mod progress;

@@ -34,6 +34,18 @@ pub(super) fn install(packages: &[&str]) -> Result<()> {
     .map_err(|error| error.context(format!("not installed; try: {by_hand}")))
 }
 
+/// As `install`, on a Debian; elsewhere nothing is known of packages.
+///
+/// # Errors
+///
+/// As for `install`, and when this is no Debian.
+pub(crate) fn install_where_known(packages: &[&str]) -> Result<()> {
+    if !is_here() {
+        bail!("this is no Debian, whose packages are known here");
+    }
+    install(packages)
+}
+
 fn apt(action: &str) -> Command {
     let mut apt = Command::new("apt-get");
     apt.args(["-qq", "-o", "Dpkg::Use-Pty=0", action]).env("DEBIAN_FRONTEND", "noninteractive");
