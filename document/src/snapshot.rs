@@ -21,9 +21,16 @@ use state::State;
 /// What a snapshot begins with.
 const MAGIC: [u8; 4] = *b"IKWS";
 /// The format that this version writes, and the newest that it reads.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// Bytes of magic, format and checksum.
 const HEADER: usize = 13;
+
+/// Numbers of the sections. A new one raises the format: who does not know it cannot keep it.
+mod section {
+    pub(super) const TEXTS: u64 = 1;
+    pub(super) const MAPS: u64 = 2;
+    pub(super) const KEPT: u64 = 3;
+}
 
 /// A parsed, checked, still encoded snapshot: a state, or the difference between two. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -44,6 +51,9 @@ pub enum SnapshotError {
     /// A newer format.
     #[error("snapshot format {0} is newer than this version reads")]
     Format(u8),
+    /// A section that this version does not know.
+    #[error("snapshot section {0} is unknown to this version")]
+    Section(u64),
     /// The checksum says that bytes changed.
     #[error("the snapshot's checksum does not fit its bytes")]
     Checksum,

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::SnapshotError;
 use super::encode::Near;
 use super::pack::unpack;
 use super::predict::predict;
 use super::state::{ActorRange, MapState, State, TextState};
+use super::{SnapshotError, section};
 use crate::batch::encode::read_number;
 use crate::ids::{Actor, HybridTime, MAX_COUNTER};
 use crate::kept::KeptOperation;
@@ -106,24 +106,40 @@ pub(super) fn decode(body: &[u8]) -> Result<State, SnapshotError> {
     let mut input = Input(body);
     let (is_whole, actors) = decode_head(&mut input)?;
     let mut state = State { is_whole, actors, ..State::default() };
-    for _ in 0..input.count()? {
-        let text = decode_text(&mut input, &state.actors)?;
-        if state.texts.last().is_some_and(|last| last.name >= text.name) {
-            return Err(SnapshotError::Malformed("texts are not in order"));
+    let mut last = 0;
+    while !input.0.is_empty() {
+        let kind = input.number()?;
+        if kind <= last {
+            return Err(SnapshotError::Malformed("sections are not in order"));
         }
-        state.texts.push(text);
+        last = kind;
+        let mut section = Input(input.bytes()?);
+        for _ in 0..section.count()? {
+            match kind {
+                section::TEXTS => {
+                    let text = decode_text(&mut section, &state.actors)?;
+                    if state.texts.last().is_some_and(|last| last.name >= text.name) {
+                        return Err(SnapshotError::Malformed("texts are not in order"));
+                    }
+                    state.texts.push(text);
+                }
+                section::MAPS => state.maps.push(decode_map(&mut section, &state.actors)?),
+                section::KEPT => state.kept.push(decode_kept(&mut section, &state.actors)?),
+                _ => return Err(SnapshotError::Section(kind)),
+            }
+        }
+        if !section.0.is_empty() {
+            return Err(SnapshotError::Malformed("bytes follow a section's end"));
+        }
     }
-    for _ in 0..input.count()? {
-        let map = decode_map(&mut input, &state.actors)?;
-        state.maps.push(map);
-    }
-    for _ in 0..input.count()? {
-        let id = Id { actor: input.small()?, counter: input.small()? };
-        let count = input.small()?;
-        written(&state.actors, id, count)?;
-        state.kept.push((id, KeptOperation { count, operations: input.bytes()?.into() }));
-    }
-    if input.0.is_empty() { Ok(state) } else { Err(SnapshotError::Malformed("bytes follow the end")) }
+    Ok(state)
+}
+
+fn decode_kept(input: &mut Input<'_>, actors: &[ActorRange]) -> Result<(Id, KeptOperation), SnapshotError> {
+    let id = Id { actor: input.small()?, counter: input.small()? };
+    let count = input.small()?;
+    written(actors, id, count)?;
+    Ok((id, KeptOperation { count, operations: input.bytes()?.into() }))
 }
 
 /// Whether a run of counters lies within what the snapshot brings.

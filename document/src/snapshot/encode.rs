@@ -5,9 +5,10 @@ use bytes::Bytes;
 use super::checksum::xxh64;
 use super::pack::pack;
 use super::predict::predict;
-use super::state::{State, TextState};
-use super::{FORMAT, HEADER, MAGIC};
+use super::state::{MapState, State, TextState};
+use super::{FORMAT, HEADER, MAGIC, section};
 use crate::batch::encode::write_number;
+use crate::kept::KeptOperation;
 use crate::messagepack::Writer;
 use crate::text::span::{Id, Step};
 
@@ -63,39 +64,51 @@ pub(crate) fn encode(state: &State) -> Bytes {
         number(range.version - range.base, &mut out);
         before = range.actor.0;
     }
-    number(state.texts.len() as u64, &mut out);
-    for text in &state.texts {
-        encode_text(text, state.actors.len(), &mut out);
-    }
-    number(state.maps.len() as u64, &mut out);
-    for map in &state.maps {
-        bytes(map.name.as_bytes(), &mut out);
-        number(map.registers.len() as u64, &mut out);
-        for (key, register) in &map.registers {
-            bytes(key.as_bytes(), &mut out);
-            number(register.marker.time.0, &mut out);
-            // Every marker's actor is in the table: it wrote.
-            number(state.index(register.marker.actor).unwrap_or(0), &mut out);
-            number(register.marker.counter, &mut out);
-            match &register.val {
-                Some(value) => {
-                    number(1u32, &mut out);
-                    value.write(&mut Writer(&mut out));
-                }
-                None => number(0u32, &mut out),
-            }
-        }
-    }
-    number(state.kept.len() as u64, &mut out);
-    for (id, kept) in &state.kept {
-        number(id.actor, &mut out);
-        number(id.counter, &mut out);
-        number(kept.count, &mut out);
-        bytes(&kept.operations, &mut out);
-    }
+    // In order of their numbers, and only those that hold something.
+    section(section::TEXTS, &state.texts, &mut out, |text, out| encode_text(text, state.actors.len(), out));
+    section(section::MAPS, &state.maps, &mut out, |map, out| encode_map(map, state, out));
+    section(section::KEPT, &state.kept, &mut out, |(id, kept), out| encode_kept(*id, kept, out));
     let checksum = xxh64(&out[HEADER..]);
     out[HEADER - 8..HEADER].copy_from_slice(&checksum.to_le_bytes());
     Bytes::from(out)
+}
+
+/// A section: its number, its length in bytes, and a list.
+fn section<T>(kind: u64, items: &[T], out: &mut Vec<u8>, mut each: impl FnMut(&T, &mut Vec<u8>)) {
+    if items.is_empty() {
+        return;
+    }
+    let mut content = Vec::new();
+    number(items.len() as u64, &mut content);
+    items.iter().for_each(|item| each(item, &mut content));
+    number(kind, out);
+    bytes(&content, out);
+}
+
+fn encode_map(map: &MapState, state: &State, out: &mut Vec<u8>) {
+    bytes(map.name.as_bytes(), out);
+    number(map.registers.len() as u64, out);
+    for (key, register) in &map.registers {
+        bytes(key.as_bytes(), out);
+        number(register.marker.time.0, out);
+        // Every marker's actor is in the table: it wrote.
+        number(state.index(register.marker.actor).unwrap_or(0), out);
+        number(register.marker.counter, out);
+        match &register.val {
+            Some(value) => {
+                number(1u32, out);
+                value.write(&mut Writer(out));
+            }
+            None => number(0u32, out),
+        }
+    }
+}
+
+fn encode_kept(id: Id, kept: &KeptOperation, out: &mut Vec<u8>) {
+    number(id.actor, out);
+    number(id.counter, out);
+    number(kept.count, out);
+    bytes(&kept.operations, out);
 }
 
 fn encode_text(text: &TextState, actors: usize, out: &mut Vec<u8>) {

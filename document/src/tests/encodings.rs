@@ -110,11 +110,11 @@ fn golden_snapshots() {
     }
 }
 
-const GOLDEN_WHOLE: &str = "494b57530129dfcc32f9dafe200102010008efbdf3d589cf959a1200060101740801010106050a0101010c060c000c0d0001000a11015901\
-    40000200126c6c6f2120f09f998201016d02016b818080e0868ab1d001010600016e808080e0868ab1d001010501f900";
-const GOLDEN_DIFFERENCE: &str = "494b575301226324ede77d88f00002010800efbdf3d589cf959a12000601017400010206040100000601010a160200010011010008005901\
-    0a20f09f998201016d02016b818080e0868ab1d001010600016e808080e0868ab1d001010501f900";
-const GOLDEN_EMPTY: &str = "494b575301268787f17a68e5f30100000000";
+const GOLDEN_WHOLE: &str = "494b5753027dd43e446c5daa490102010008efbdf3d589cf959a12000601290101740801010106050a0101010c060c000c0d0001000a\
+    1101590140000200126c6c6f2120f09f9982022101016d02016b818080e0868ab1d001010600016e808080e0868ab1d001010501f9";
+const GOLDEN_DIFFERENCE: &str = "494b57530225e785461bf22ee50002010800efbdf3d589cf959a120006012101017400010206040100000601010a160200010011010008\
+    0059010a20f09f9982022101016d02016b818080e0868ab1d001010600016e808080e0868ab1d001010501f9";
+const GOLDEN_EMPTY: &str = "494b575302f1577fbf1d628fdd0100";
 
 #[test]
 fn what_the_check_learns() {
@@ -298,8 +298,8 @@ fn not_a_snapshot() {
     assert!(matches!(Snapshot::parse(Bytes::from_static(b"IKWS")), Err(SnapshotError::Magic)));
     assert!(matches!(Snapshot::parse(whole.slice(..20)), Err(SnapshotError::Checksum)));
     let mut newer = whole.to_vec();
-    newer[4] = 2;
-    assert!(matches!(Snapshot::parse(newer.into()), Err(SnapshotError::Format(2))));
+    newer[4] = 3;
+    assert!(matches!(Snapshot::parse(newer.into()), Err(SnapshotError::Format(3))));
 }
 
 #[test]
