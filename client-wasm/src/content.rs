@@ -130,6 +130,15 @@ fn to_js(value: &Value) -> JsValue {
         Value::Float(number) => JsValue::from_f64(*number),
         Value::String(text) => JsValue::from_str(text),
         Value::Bytes(bytes) => Uint8Array::from(&bytes[..]).into(),
+        Value::Array(items) => items.iter().map(to_js).collect::<Array>().into(),
+        Value::Map(entries) => {
+            let object = js_sys::Object::new();
+            for (key, value) in entries {
+                // A plain object takes any property.
+                let _ = js_sys::Reflect::set(&object, &JsValue::from_str(key), &to_js(value));
+            }
+            object.into()
+        }
     }
 }
 

@@ -39,6 +39,12 @@ pub enum RootType {
     Text,
     /// A map, last writer wins per key.
     Map,
+    /// A list of values.
+    List,
+    /// A set of values.
+    Set,
+    /// A counter.
+    Counter,
     /// Written by an operation that this version does not know.
     Unknown,
 }

@@ -32,6 +32,17 @@ pub enum TextDelta {
     Delete(usize),
 }
 
+/// One step of a list's change, from its start.
+#[derive(Clone, PartialEq, Debug)]
+pub enum ListDelta {
+    /// So many elements stay.
+    Retain(usize),
+    /// These come in.
+    Insert(Vec<Value>),
+    /// So many elements go.
+    Delete(usize),
+}
+
 /// One root's change.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Change {
@@ -55,5 +66,19 @@ pub enum Delta {
         key: String,
         /// What it holds now; `None` when it was removed.
         value: Option<Value>,
+    },
+    /// A list's steps, from its start, relative to the list after the change before this one.
+    List(Vec<ListDelta>),
+    /// One member of a set.
+    Set {
+        /// The member.
+        member: Value,
+        /// Whether it is in the set now.
+        is_in: bool,
+    },
+    /// A counter.
+    Counter {
+        /// Its value now.
+        value: i64,
     },
 }

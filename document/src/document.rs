@@ -3,23 +3,32 @@
 //! - [`local`]: edits and the transaction that they collect in
 //! - [`apply`]: batches of others
 //! - [`merge`]: snapshots, whole and partial, out and in
+//! - [`lists`], [`sets`], [`counters`]: these containers' reading, editing and merging
+//! - [`containers`]: their part of snapshots, out and in
 //! - [`observe`]: changes for whoever follows
 
 mod anchor;
 mod apply;
+mod containers;
+mod counters;
+mod lists;
 mod local;
 mod merge;
 mod observe;
+mod sets;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::batch::BatchError;
 use crate::change::{Change, Unit};
+use crate::counter::Counter;
 use crate::early::Early;
 use crate::ids::{Actor, VersionVector};
 use crate::kept::Kept;
+use crate::list::List;
 use crate::map::Map;
+use crate::set::Set;
 use crate::text::Text;
 use crate::transaction::Transaction;
 use crate::value::Value;
@@ -87,15 +96,15 @@ pub enum EditError {
     OutOfRange {
         /// The position, or the end of the range, in the unit that was asked in.
         position: usize,
-        /// The text's length in that unit.
+        /// The text's or list's length in that unit.
         length: usize,
     },
     /// A root's name, a key or a value over its limit.
-    #[error("{what} of {size} bytes is over the limit of {limit}")]
+    #[error("{what} of {size} is over the limit of {limit}")]
     TooLarge {
         /// What.
         what: &'static str,
-        /// Its bytes.
+        /// Its size: bytes, levels or items.
         size: usize,
         /// The limit.
         limit: usize,
@@ -113,6 +122,9 @@ pub struct Document {
     index: BTreeMap<Actor, u32>,
     texts: BTreeMap<Box<str>, Text>,
     maps: BTreeMap<Box<str>, Map>,
+    lists: BTreeMap<Box<str>, List>,
+    sets: BTreeMap<Box<str>, Set>,
+    counters: BTreeMap<Box<str>, Counter>,
     kept: Kept,
     early: Early,
     local: Option<Local>,

@@ -26,13 +26,16 @@
 
 pub mod batch;
 pub mod change;
+mod counter;
 mod document;
 mod early;
 pub mod ids;
 mod kept;
 pub mod limits;
+mod list;
 mod map;
 mod messagepack;
+mod set;
 pub mod snapshot;
 mod text;
 mod transaction;
@@ -42,7 +45,7 @@ pub mod value;
 mod tests;
 
 pub use batch::{Batch, BatchError, Checked, RootType};
-pub use change::{Change, Delta, Origin, TextDelta, Unit};
+pub use change::{Change, Delta, ListDelta, Origin, TextDelta, Unit};
 pub use document::{Anchor, Applied, ApplyError, Document, EditError, Position, TextRef};
 pub use ids::{Actor, Dot, HybridTime, VersionVector};
 pub use limits::Limits;

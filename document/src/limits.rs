@@ -9,8 +9,12 @@ pub struct Limits {
     pub max_name_bytes: usize,
     /// Bytes of a map's key. 256.
     pub max_key_bytes: usize,
-    /// Bytes of an encoded map value. 32 KiB.
+    /// Bytes of an encoded value. 32 KiB.
     pub max_value_bytes: usize,
+    /// Levels of arrays and maps in a value, the value itself included. 8: a value is no document.
+    pub max_value_depth: usize,
+    /// Items of all arrays and entries of all maps of a value together. 1,024.
+    pub max_value_items: usize,
     /// Actors that one batch may refer to. 1,024.
     pub max_actors: usize,
 }
@@ -22,6 +26,8 @@ impl Limits {
         max_name_bytes: 256,
         max_key_bytes: 256,
         max_value_bytes: 32 * 1024,
+        max_value_depth: 8,
+        max_value_items: 1024,
         max_actors: 1024,
     };
 }

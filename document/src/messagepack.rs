@@ -18,6 +18,9 @@ pub enum Malformed {
     /// Nested deeper than 32.
     #[error("values are nested deeper than {MAX_DEPTH}")]
     Depth,
+    /// A map's keys that are not in ascending order of their bytes, or one that is there twice.
+    #[error("the keys of a map are not in order")]
+    Order,
 }
 
 /// One value, or the head of one that has others within.
@@ -53,6 +56,11 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn position(&self) -> usize {
         self.at
+    }
+
+    /// What was read since a position.
+    pub(crate) fn since(&self, position: usize) -> &'a [u8] {
+        &self.bytes[position..self.at]
     }
 
     #[inline]
@@ -209,22 +217,32 @@ impl Writer<'_> {
     }
 
     pub(crate) fn str(&mut self, text: &str) {
-        match text.len() {
+        self.str_head(text.len());
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    /// What comes before so many bytes of a string.
+    pub(crate) fn str_head(&mut self, length: usize) {
+        match length {
             length @ 0..=31 => self.0.push(0xa0 | length as u8),
             length @ 32..=0xff => self.head(0xd9, length as u64, 1),
             length @ 0x100..=0xffff => self.head(0xda, length as u64, 2),
             length => self.head(0xdb, length as u64, 4),
         }
-        self.0.extend_from_slice(text.as_bytes());
     }
 
     pub(crate) fn bin(&mut self, bytes: &[u8]) {
-        match bytes.len() {
+        self.bin_head(bytes.len());
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// What comes before so many bytes.
+    pub(crate) fn bin_head(&mut self, length: usize) {
+        match length {
             length @ 0..=0xff => self.head(0xc4, length as u64, 1),
             length @ 0x100..=0xffff => self.head(0xc5, length as u64, 2),
             length => self.head(0xc6, length as u64, 4),
         }
-        self.0.extend_from_slice(bytes);
     }
 
     pub(crate) fn array(&mut self, count: usize) {
@@ -232,6 +250,14 @@ impl Writer<'_> {
             0..=15 => self.0.push(0x90 | count as u8),
             16..=0xffff => self.head(0xdc, count as u64, 2),
             _ => self.head(0xdd, count as u64, 4),
+        }
+    }
+
+    pub(crate) fn map(&mut self, count: usize) {
+        match count {
+            0..=15 => self.0.push(0x80 | count as u8),
+            16..=0xffff => self.head(0xde, count as u64, 2),
+            _ => self.head(0xdf, count as u64, 4),
         }
     }
 }

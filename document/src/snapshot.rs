@@ -1,6 +1,7 @@
 //! Encoded states and differences between them.
 
 mod checksum;
+pub(crate) mod containers;
 mod decode;
 pub(crate) mod encode;
 mod huffman;
@@ -30,6 +31,9 @@ mod section {
     pub(super) const TEXTS: u64 = 1;
     pub(super) const MAPS: u64 = 2;
     pub(super) const KEPT: u64 = 3;
+    pub(super) const LISTS: u64 = 4;
+    pub(super) const SETS: u64 = 5;
+    pub(super) const COUNTERS: u64 = 6;
 }
 
 /// A parsed, checked, still encoded snapshot: a state, or the difference between two. Cheap to clone.

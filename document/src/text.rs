@@ -11,16 +11,18 @@
 //! - [`integrate`]: where an insert belongs
 //! - [`delete`]: hiding characters, remembering one dot that did it
 //! - [`read`]: the visible text
+//! - [`runs`]: the dots of what is visible
 //! - [`anchor`]: places that stay with their characters
 //! - [`build`]: out to a snapshot and in from one
 
 mod anchor;
 mod build;
-mod delete;
+pub(crate) mod delete;
 mod integrate;
 mod origins;
 mod places;
 mod read;
+mod runs;
 pub(crate) mod span;
 mod tree;
 

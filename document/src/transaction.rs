@@ -1,5 +1,7 @@
 //! Local edits between two calls of `take_batches`, joined where they go on.
 
+mod containers;
+
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,8 +12,10 @@ use crate::batch::operation::kind;
 use crate::ids::{Actor, HybridTime};
 use crate::limits::Limits;
 use crate::messagepack::Writer;
+use crate::text::delete::join_range;
 use crate::text::span::Id;
 use crate::value::Value;
+use containers::Contained;
 
 /// Ranges of one delete. With an actor each they are about 25 KiB.
 pub(crate) const MAX_RANGES: usize = 1000;
@@ -46,6 +50,7 @@ enum Edit {
         value: Option<Value>,
         time: HybridTime,
     },
+    Contained(Contained),
 }
 
 #[derive(Clone, Debug)]
@@ -73,6 +78,8 @@ pub(crate) struct Transaction {
     pending: Vec<Pending>,
     text: String,
     ranges: Vec<(Id, u32)>,
+    /// Of lists and sets, as they are encoded.
+    values: Vec<Bytes>,
     /// Whether the last edit may go on: not once its state was shown to others.
     is_open: Flag,
     scratch: Vec<u8>,
@@ -176,6 +183,10 @@ impl Transaction {
                 Edit::Insert { insert, text } => encoder.insert(root, name, counter, insert, &self.text[text]),
                 Edit::Delete { ranges } => encoder.delete(root, name, counter, &self.ranges[ranges]),
                 Edit::Set { key, value, time } => encoder.set(root, name, counter, &key, value.as_ref(), time),
+                edit @ Edit::Contained(_) => {
+                    let pending = Pending { root, counter, edit };
+                    pending.encode_contained(name, (&self.values, &self.ranges), &mut encoder);
+                }
             }
         }
         encoder.finish();
@@ -184,6 +195,7 @@ impl Transaction {
         self.edits = 0;
         self.text.clear();
         self.ranges.clear();
+        self.values = Vec::new();
         if self.roots.len() > 16 {
             self.roots.clear();
         }

@@ -50,6 +50,23 @@ impl Checked {
                 self.latest_time = self.latest_time.max(Some(HybridTime(time)));
                 RootType::Map
             }
+            Operation::ListInsert { origins, .. } => {
+                if let Some((left, right)) = origins {
+                    self.refer(left, 1);
+                    self.refer(right, 1);
+                }
+                RootType::List
+            }
+            Operation::ListDelete(ranges) => {
+                ranges.for_each(|(from, length)| self.refer(Some(from), length));
+                RootType::List
+            }
+            Operation::SetAdd { .. } => RootType::Set,
+            Operation::SetRemove(ranges) => {
+                ranges.for_each(|(from, length)| self.refer(Some(from), length));
+                RootType::Set
+            }
+            Operation::Count { .. } => RootType::Counter,
             Operation::Unknown { .. } => {
                 self.unknown += 1;
                 RootType::Unknown

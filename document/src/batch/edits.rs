@@ -4,6 +4,7 @@ use super::operation::{Item, Operation, Parser, Placed, Reference};
 use super::{Batch, BatchError};
 use crate::ids::{Actor, Dot, HybridTime};
 use crate::limits::Limits;
+use crate::messagepack::Reader;
 use crate::value::Value;
 
 /// One operation of a batch.
@@ -33,6 +34,37 @@ pub enum Edit {
         /// When.
         time: HybridTime,
     },
+    /// Values of a list after an element, `None` for the list's start. They have the dots from `first` on.
+    ListInsert {
+        /// The counter of the first value.
+        first: u64,
+        /// What they were inserted after.
+        left: Option<Dot>,
+        /// The values.
+        values: Vec<Value>,
+    },
+    /// Elements of a list that are deleted.
+    ListDelete {
+        /// Runs of dots: the first of each, and how many.
+        ranges: Vec<(Dot, u32)>,
+    },
+    /// Members that are added to a set. Their additions have the dots from `first` on.
+    SetAdd {
+        /// The counter of the first member.
+        first: u64,
+        /// The members.
+        members: Vec<Value>,
+    },
+    /// Additions to a set that are removed.
+    SetRemove {
+        /// Runs of dots: the first of each, and how many.
+        ranges: Vec<(Dot, u32)>,
+    },
+    /// An amount that is added to a counter.
+    Count {
+        /// The amount; below zero it is taken away.
+        amount: i64,
+    },
     /// Of a later version.
     Unknown,
 }
@@ -61,6 +93,7 @@ fn edit(placed: &Placed<'_>, table: &[Actor]) -> Edit {
         Dot::new(table.get(index as usize).copied().unwrap_or(author), u64::from(counter))
     };
     let first = u64::from(placed.first);
+    let values = |mut reader: Reader<'_>| (0..placed.count).filter_map(|_| Value::read(&mut reader).ok()).collect();
     match placed.operation {
         Operation::Insert { left, text, .. } => Edit::Insert { first, left: left.map(dot), text: text.to_owned() },
         Operation::Continue { text } => {
@@ -74,6 +107,21 @@ fn edit(placed: &Placed<'_>, table: &[Actor]) -> Edit {
             value: value.and_then(|mut reader| Value::read(&mut reader).ok()),
             time: HybridTime(time),
         },
+        Operation::ListInsert { origins, values: reader } => {
+            let left = match origins {
+                Some((left, _)) => left.map(dot),
+                None => Some(Dot::new(author, first - 1)),
+            };
+            Edit::ListInsert { first, left, values: values(reader) }
+        }
+        Operation::ListDelete(ranges) => {
+            Edit::ListDelete { ranges: ranges.map(|(from, length)| (dot(from), length)).collect() }
+        }
+        Operation::SetAdd { members } => Edit::SetAdd { first, members: values(members) },
+        Operation::SetRemove(ranges) => {
+            Edit::SetRemove { ranges: ranges.map(|(from, length)| (dot(from), length)).collect() }
+        }
+        Operation::Count { amount } => Edit::Count { amount },
         Operation::Unknown { .. } => Edit::Unknown,
     }
 }

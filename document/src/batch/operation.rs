@@ -4,6 +4,8 @@
 //! it are about, an unsigned integer appends an actor to the batch's table (index 0 is the author), and an array is an
 //! operation. `docs/src/protocol/operations.md` has every byte.
 
+mod containers;
+
 use super::{Batch, BatchError};
 use crate::ids::{Actor, MAX_COUNTER};
 use crate::limits::Limits;
@@ -16,7 +18,12 @@ pub(crate) mod kind {
     pub(crate) const DELETE: u64 = 2;
     pub(crate) const SET: u64 = 3;
     pub(crate) const REMOVE: u64 = 4;
-    pub(crate) const FIRST_UNKNOWN: u64 = 5;
+    pub(crate) const LIST_INSERT: u64 = 5;
+    pub(crate) const LIST_DELETE: u64 = 6;
+    pub(crate) const SET_ADD: u64 = 7;
+    pub(crate) const SET_REMOVE: u64 = 8;
+    pub(crate) const COUNT: u64 = 9;
+    pub(crate) const FIRST_UNKNOWN: u64 = 10;
 }
 
 /// A dot within a batch: the actor by its index in the batch's table.
@@ -25,6 +32,9 @@ pub(crate) struct Reference {
     pub(crate) index: u32,
     pub(crate) counter: u32,
 }
+
+/// The left and the right origin; `None` is the start or the end.
+pub(crate) type Origins = (Option<Reference>, Option<Reference>);
 
 /// One operation, its parts still in the batch's bytes.
 #[derive(Copy, Clone)]
@@ -45,6 +55,20 @@ pub(crate) enum Operation<'a> {
         key: &'a str,
         value: Option<Reader<'a>>,
         time: u64,
+    },
+    /// As many values as counters, between two elements, or after the author's element of the counter before.
+    ListInsert {
+        origins: Option<Origins>,
+        values: Reader<'a>,
+    },
+    ListDelete(Ranges<'a>),
+    /// As many members as counters.
+    SetAdd {
+        members: Reader<'a>,
+    },
+    SetRemove(Ranges<'a>),
+    Count {
+        amount: i64,
     },
     /// A kind that this version does not know.
     Unknown {
@@ -227,17 +251,13 @@ impl<'a> Parser<'a> {
                 self.limit(at, "a key", key.len(), self.limits.max_key_bytes)?;
                 let mut value = None;
                 if kind == kind::SET {
-                    let start = self.reader.position();
                     value = Some(self.reader);
-                    match self.reader.token().map_err(malformed)? {
-                        Token::Array(_) | Token::Map(_) | Token::Extension => return Err(malformed(Malformed::Type)),
-                        _ => {}
-                    }
-                    self.limit(at, "a value", self.reader.position() - start, self.limits.max_value_bytes)?;
+                    self.value(at)?;
                 }
                 let time = self.reader.uint().map_err(malformed)?;
                 (Operation::Set { key, value, time }, 1)
             }
+            (kind::LIST_INSERT..=kind::COUNT, 3..) => self.container(at, first, kind, elements)?,
             (kind::FIRST_UNKNOWN.., 2..) => {
                 let count = self.reader.uint().map_err(malformed)?;
                 for _ in 2..elements {

@@ -9,6 +9,7 @@ use crate::ids::{Actor, HybridTime};
 use crate::kept::{self, KeptOperation};
 use crate::limits::Limits;
 use crate::map::{Marker, Register};
+use crate::messagepack::Reader;
 use crate::text::Text;
 use crate::text::span::{Deletion, Id, Span};
 use crate::value::Value;
@@ -74,8 +75,12 @@ impl Document {
                         refer(&table, &mut need, left, 1);
                         refer(&table, &mut need, right, 1);
                     }
-                    Operation::Delete(ranges) => {
+                    Operation::Delete(ranges) | Operation::ListDelete(ranges) | Operation::SetRemove(ranges) => {
                         ranges.for_each(|(from, length)| refer(&table, &mut need, Some(from), length));
+                    }
+                    Operation::ListInsert { origins: Some((left, right)), .. } => {
+                        refer(&table, &mut need, left, 1);
+                        refer(&table, &mut need, right, 1);
                     }
                     _ => {}
                 },
@@ -161,6 +166,18 @@ impl Document {
                 let marker = Marker { time: HybridTime(time), actor: self.actors[author as usize], counter: first };
                 self.write(root, key, Register { val, marker }, Origin::Remote);
             }
+            Operation::ListInsert { origins, values } => {
+                let origins = origins.map(|(left, right)| (left.map_or(Id::NONE, id), right.map_or(Id::NONE, id)));
+                self.apply_list_insert(root, dot, held, origins, read_values(values, count));
+            }
+            Operation::ListDelete(ranges) => {
+                self.apply_list_delete(root, dot, ranges.map(|(from, length)| (id(from), length)));
+            }
+            Operation::SetAdd { members } => self.apply_set_add(root, dot, held, read_values(members, count)),
+            Operation::SetRemove(ranges) => {
+                self.apply_set_remove(root, dot, ranges.map(|(from, length)| (id(from), length)));
+            }
+            Operation::Count { amount } => self.apply_count(root, dot, amount),
             Operation::Unknown { bytes } => {
                 let operations = kept::alone(table, root, bytes);
                 self.kept.insert((self.actors[author as usize], first), KeptOperation { count, operations });
@@ -189,6 +206,11 @@ impl Document {
             self.note_map(root, key, value, origin);
         }
     }
+}
+
+/// Values that the check let through.
+fn read_values(mut reader: Reader<'_>, count: u32) -> Vec<Value> {
+    (0..count).map(|_| Value::read(&mut reader).unwrap_or_default()).collect()
 }
 
 /// Inserts what an author typed after its own character of the counter before, without what is held of it.

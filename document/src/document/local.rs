@@ -45,7 +45,7 @@ impl Document {
     }
 
     /// The dot of the next edit, if it may take that many counters.
-    fn next_dot(&self, name: &str, counters: usize) -> Result<Id, EditError> {
+    pub(super) fn next_dot(&self, name: &str, counters: usize) -> Result<Id, EditError> {
         let Local { index, next } = self.local.ok_or(EditError::NoActor)?;
         let holds = u64::from(self.held[index as usize]);
         if holds + 1 != next {
@@ -59,7 +59,7 @@ impl Document {
     }
 
     /// Takes counters for an edit that was made.
-    fn advance(&mut self, index: u32, counters: u32) {
+    pub(super) fn advance(&mut self, index: u32, counters: u32) {
         let held = self.held[index as usize] + counters;
         self.hold(index, held);
         if let Some(local) = &mut self.local {
@@ -150,7 +150,7 @@ impl Document {
     /// # Errors
     /// See [`EditError`].
     pub fn map_set(&mut self, name: &str, key: &str, value: Value, now: HybridTime) -> Result<(), EditError> {
-        within("a value", value.encoded_len_bound(), Limits::STANDARD.max_value_bytes)?;
+        fits(&value)?;
         self.map_write(name, key, Some(value), now)
     }
 
@@ -195,6 +195,14 @@ impl Document {
 
 fn within(what: &'static str, size: usize, limit: usize) -> Result<(), EditError> {
     if size > limit { Err(EditError::TooLarge { what, size, limit }) } else { Ok(()) }
+}
+
+/// Whether a value is within the limits.
+pub(super) fn fits(value: &Value) -> Result<(), EditError> {
+    match value.over(&Limits::STANDARD) {
+        Some((what, size, limit)) => Err(EditError::TooLarge { what, size, limit }),
+        None => Ok(()),
+    }
 }
 
 /// The scalars before a position.

@@ -14,7 +14,7 @@ use crate::text::Text;
 use crate::text::span::{Deletion, Id, Span};
 
 /// Characters with one right origin that are to be integrated, and where their text begins.
-type Part = (Span, Head, usize);
+pub(super) type Part = (Span, Head, usize);
 
 impl Document {
     /// The encoded state with the version vector that it covers. Documents with equal states have equal snapshots,
@@ -37,7 +37,7 @@ impl Document {
             return Err(MergeError::Base);
         }
         let mut state = snapshot.state()?;
-        let orders = self.order(&state)?;
+        let (orders, list_orders) = (self.order(&state)?, self.order_lists(&state)?);
         // From here on nothing fails.
         let table: Vec<u32> = state.actors.iter().map(|range| self.intern(range.actor)).collect();
         let moved = |id: Id| if id.is_none() { id } else { Id { actor: table[id.actor as usize], ..id } };
@@ -49,6 +49,7 @@ impl Document {
                 self.write(&map.name, &key, register, Origin::Remote);
             }
         }
+        self.merge_containers(state.containers, list_orders, &table, moved);
         for (id, kept) in state.kept {
             let id = moved(id);
             if id.counter > self.held[id.actor as usize] {
@@ -90,7 +91,7 @@ impl Document {
                 .collect(),
             ..State::default()
         };
-        for (name, text) in self.texts.iter().filter(|(_, text)| !text.is_unwritten()) {
+        let text_state = |name: &str, text: &Text| {
             let mut text = text.state(name);
             text.renumber(moved);
             let mut jumps = vec![Vec::new(); actors.len()];
@@ -100,8 +101,12 @@ impl Document {
                 }
             }
             text.jumps = jumps;
-            state.texts.push(text);
+            text
+        };
+        for (name, text) in self.texts.iter().filter(|(_, text)| !text.is_unwritten()) {
+            state.texts.push(text_state(name, text));
         }
+        state.containers = self.containers_state(text_state, moved);
         for (name, map) in &self.maps {
             let registers = map.registers().map(|(key, register)| (key.into(), register.clone())).collect();
             state.maps.push(MapState { name: name.clone(), registers });
@@ -116,11 +121,18 @@ impl Document {
     /// For each text that is not to be built at once, an order of the characters that this replica lacks in which each comes after its origins.
     fn order(&self, state: &State) -> Result<Vec<Option<Vec<Part>>>, SnapshotError> {
         let held: Vec<u32> = state.actors.iter().map(|range| self.held(range.actor)).collect();
-        state.texts.iter().map(|text| self.order_text(state, text, &held)).collect()
+        state.texts.iter().map(|text| self.order_text(state, text, self.texts.get(&text.name), &held)).collect()
     }
 
-    fn order_text(&self, state: &State, text: &TextState, held: &[u32]) -> Result<Option<Vec<Part>>, SnapshotError> {
-        let known = self.texts.get(&text.name).filter(|text| !text.is_unwritten());
+    /// The same for a text, or a list's sequence, of which this much is known.
+    pub(super) fn order_text(
+        &self,
+        state: &State,
+        text: &TextState,
+        known: Option<&Text>,
+        held: &[u32],
+    ) -> Result<Option<Vec<Part>>, SnapshotError> {
+        let known = known.filter(|text| !text.is_unwritten());
         if known.is_none() && state.is_whole {
             return Ok(None);
         }
@@ -150,21 +162,44 @@ impl Document {
 
     fn merge_text(&mut self, text: &mut TextState, order: Option<Vec<Part>>, table: &[u32], moved: impl Fn(Id) -> Id) {
         let Some(order) = order else {
-            if table.iter().enumerate().any(|(old, &new)| old != new as usize) {
-                text.renumber(&moved);
-            }
-            let mut jumps = vec![Vec::new(); self.actors.len()];
-            for (list, &index) in std::mem::take(&mut text.jumps).into_iter().zip(table) {
-                jumps[index as usize] = list;
-            }
-            text.jumps = jumps;
-            let mut built = Text::from_state(text);
+            let mut built = self.build(text, table, moved);
             built.splices = self.observes.then(|| built.as_splices());
             self.texts.insert(text.name.clone(), built);
             self.collect_text(&text.name, Origin::Remote);
             return;
         };
-        // Deletions of what was held already.
+        let deletions = self.deletions(text, &moved);
+        let content = std::mem::take(&mut text.text);
+        let is_ascii = content.is_ascii();
+        self.with_text(&text.name, |state, actors| {
+            for (span, head, at) in order {
+                let text = &content[at..];
+                let text = &text[..char_end(text, is_ascii, span.visible() as usize)];
+                let deletion = Deletion { dot: moved(span.deletion().dot), ..span.deletion() };
+                let span = Span::new(moved(span.id), span.len(), deletion);
+                state.integrate(actors, span, text, moved(head.left), moved(head.right));
+            }
+            state.delete_all(actors, &deletions);
+        });
+    }
+}
+
+impl Document {
+    /// A text, or a list's sequence, from a whole state.
+    pub(super) fn build(&self, text: &mut TextState, table: &[u32], moved: impl Fn(Id) -> Id) -> Text {
+        if table.iter().enumerate().any(|(old, &new)| old != new as usize) {
+            text.renumber(&moved);
+        }
+        let mut jumps = vec![Vec::new(); self.actors.len()];
+        for (list, &index) in std::mem::take(&mut text.jumps).into_iter().zip(table) {
+            jumps[index as usize] = list;
+        }
+        text.jumps = jumps;
+        Text::from_state(text)
+    }
+
+    /// Deletions of what was held already.
+    pub(super) fn deletions(&self, text: &mut TextState, moved: impl Fn(Id) -> Id) -> Vec<(Id, u32, Deletion)> {
         let mut deletions = Vec::new();
         for &span in &text.spans {
             let held = self.held[moved(span.id).actor as usize];
@@ -178,18 +213,7 @@ impl Document {
         for (id, _, deletion) in &mut deletions {
             (*id, deletion.dot) = (moved(*id), moved(deletion.dot));
         }
-        let content = std::mem::take(&mut text.text);
-        let is_ascii = content.is_ascii();
-        self.with_text(&text.name, |state, actors| {
-            for (span, head, at) in order {
-                let text = &content[at..];
-                let text = &text[..char_end(text, is_ascii, span.visible() as usize)];
-                let deletion = Deletion { dot: moved(span.deletion().dot), ..span.deletion() };
-                let span = Span::new(moved(span.id), span.len(), deletion);
-                state.integrate(actors, span, text, moved(head.left), moved(head.right));
-            }
-            state.delete_all(actors, &deletions);
-        });
+        deletions
     }
 }
 

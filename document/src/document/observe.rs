@@ -12,6 +12,9 @@ impl Document {
         for text in self.texts.values_mut() {
             text.splices = observe.then(Vec::new);
         }
+        for list in self.lists.values_mut() {
+            list.order.splices = observe.then(Vec::new);
+        }
         self.changes.clear();
     }
 

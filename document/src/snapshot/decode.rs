@@ -16,7 +16,7 @@ use crate::text::span::{Deletion, Id, Span, Step};
 use crate::value::Value;
 
 const CUT_OFF: SnapshotError = SnapshotError::Malformed("a part is cut off");
-const RANGE: SnapshotError = SnapshotError::Malformed("a number is out of its range");
+pub(super) const RANGE: SnapshotError = SnapshotError::Malformed("a number is out of its range");
 
 /// Reads numbers and parts off the front of bytes.
 #[derive(Copy, Clone)]
@@ -27,7 +27,7 @@ impl<'a> Input<'a> {
         read_number(&mut self.0).ok_or(CUT_OFF)
     }
 
-    fn small(&mut self) -> Result<u32, SnapshotError> {
+    pub(super) fn small(&mut self) -> Result<u32, SnapshotError> {
         u32::try_from(self.number()?).ok().filter(|&small| u64::from(small) <= MAX_COUNTER).ok_or(RANGE)
     }
 
@@ -36,7 +36,7 @@ impl<'a> Input<'a> {
     }
 
     /// How many things follow; each takes a byte at least, so no more than there are bytes.
-    fn count(&mut self) -> Result<usize, SnapshotError> {
+    pub(super) fn count(&mut self) -> Result<usize, SnapshotError> {
         let count = usize::try_from(self.number()?).map_err(|_| RANGE)?;
         if count > self.0.len() { Err(CUT_OFF) } else { Ok(count) }
     }
@@ -49,7 +49,7 @@ impl<'a> Input<'a> {
     }
 
     /// A part that may be packed.
-    fn part(&mut self) -> Result<Cow<'a, [u8]>, SnapshotError> {
+    pub(super) fn part(&mut self) -> Result<Cow<'a, [u8]>, SnapshotError> {
         let head = self.number()?;
         let length = usize::try_from(head >> 1).map_err(|_| RANGE)?;
         let (bytes, rest) = self.0.split_at_checked(length).ok_or(CUT_OFF)?;
@@ -57,7 +57,7 @@ impl<'a> Input<'a> {
         if head & 1 == 0 { Ok(Cow::Borrowed(bytes)) } else { unpack(bytes).map(Cow::Owned) }
     }
 
-    fn str(&mut self) -> Result<&'a str, SnapshotError> {
+    pub(super) fn str(&mut self) -> Result<&'a str, SnapshotError> {
         std::str::from_utf8(self.bytes()?).map_err(|_| SnapshotError::Malformed("a string is not UTF-8"))
     }
 
@@ -125,7 +125,7 @@ pub(super) fn decode(body: &[u8]) -> Result<State, SnapshotError> {
                 }
                 section::MAPS => state.maps.push(decode_map(&mut section, &state.actors)?),
                 section::KEPT => state.kept.push(decode_kept(&mut section, &state.actors)?),
-                _ => return Err(SnapshotError::Section(kind)),
+                _ => state.containers.decode(kind, &mut section, &state.actors)?,
             }
         }
         if !section.0.is_empty() {
@@ -143,14 +143,14 @@ fn decode_kept(input: &mut Input<'_>, actors: &[ActorRange]) -> Result<(Id, Kept
 }
 
 /// Whether a run of counters lies within what the snapshot brings.
-fn written(actors: &[ActorRange], id: Id, length: u32) -> Result<(), SnapshotError> {
+pub(super) fn written(actors: &[ActorRange], id: Id, length: u32) -> Result<(), SnapshotError> {
     let range = actors.get(id.actor as usize).ok_or(RANGE)?;
     let is_within = id.counter > range.base && length > 0 && length <= range.version.saturating_sub(id.counter - 1);
     if is_within { Ok(()) } else { Err(RANGE) }
 }
 
 /// Whether a run of counters is one that a reader may hold, before or after.
-fn known(actors: &[ActorRange], id: Id, length: u32) -> Result<(), SnapshotError> {
+pub(super) fn known(actors: &[ActorRange], id: Id, length: u32) -> Result<(), SnapshotError> {
     let range = actors.get(id.actor as usize).ok_or(RANGE)?;
     let is_within = id.counter > 0 && length > 0 && length <= range.version.saturating_sub(id.counter - 1);
     if is_within { Ok(()) } else { Err(RANGE) }
@@ -181,6 +181,20 @@ fn decode_map(input: &mut Input<'_>, actors: &[ActorRange]) -> Result<MapState, 
 }
 
 fn decode_text(input: &mut Input<'_>, actors: &[ActorRange]) -> Result<TextState, SnapshotError> {
+    let (mut text, visible) = decode_sequence(input, actors)?;
+    text.text =
+        String::from_utf8(input.part()?.into_owned()).map_err(|_| SnapshotError::Malformed("a text is not UTF-8"))?;
+    if text.text.chars().count() != visible {
+        return Err(SnapshotError::Malformed("a text is not as long as its spans say"));
+    }
+    Ok(text)
+}
+
+/// A text's characters, or a list's elements, without their content, and how many of them are visible.
+pub(super) fn decode_sequence(
+    input: &mut Input<'_>,
+    actors: &[ActorRange],
+) -> Result<(TextState, usize), SnapshotError> {
     let mut text = TextState { name: input.str()?.into(), ..TextState::default() };
     text.jumps = decode_jumps(Input(&input.part()?), actors.len())?;
     let count = usize::try_from(input.number()?).map_err(|_| RANGE)?;
@@ -220,12 +234,7 @@ fn decode_text(input: &mut Input<'_>, actors: &[ActorRange]) -> Result<TextState
         let deletion = decode_deletion(&mut others, actors, id, length)?;
         text.deletions.push((id, length, deletion));
     }
-    text.text =
-        String::from_utf8(input.part()?.into_owned()).map_err(|_| SnapshotError::Malformed("a text is not UTF-8"))?;
-    if text.text.chars().count() != visible {
-        return Err(SnapshotError::Malformed("a text is not as long as its spans say"));
-    }
-    Ok(text)
+    Ok((text, visible))
 }
 
 fn decode_jumps(mut input: Input<'_>, actors: usize) -> Result<Vec<Vec<(u32, u64)>>, SnapshotError> {
@@ -249,7 +258,7 @@ fn decode_jumps(mut input: Input<'_>, actors: usize) -> Result<Vec<Vec<(u32, u64
     Ok(jumps)
 }
 
-fn decode_deletion(
+pub(super) fn decode_deletion(
     input: &mut Input<'_>,
     actors: &[ActorRange],
     id: Id,

@@ -10,24 +10,24 @@ use super::{FORMAT, HEADER, MAGIC, section};
 use crate::batch::encode::write_number;
 use crate::kept::KeptOperation;
 use crate::messagepack::Writer;
-use crate::text::span::{Id, Step};
+use crate::text::span::{Deletion, Id, Step};
 
 /// Small numbers of either sign as small ones without: 0, -1, 1, -2 become 0, 1, 2, 3.
 fn zigzag(number: i64) -> u64 {
     (number << 1 ^ number >> 63) as u64
 }
 
-fn number(value: impl Into<u64>, out: &mut Vec<u8>) {
+pub(super) fn number(value: impl Into<u64>, out: &mut Vec<u8>) {
     write_number(value.into(), out);
 }
 
-fn bytes(value: &[u8], out: &mut Vec<u8>) {
+pub(super) fn bytes(value: &[u8], out: &mut Vec<u8>) {
     number(value.len() as u64, out);
     out.extend_from_slice(value);
 }
 
 /// A part that may be packed: its length twice, and one more if it is packed.
-fn part(value: &[u8], out: &mut Vec<u8>) {
+pub(super) fn part(value: &[u8], out: &mut Vec<u8>) {
     match pack(value) {
         Some(packed) => {
             number((packed.len() as u64) << 1 | 1, out);
@@ -68,13 +68,14 @@ pub(crate) fn encode(state: &State) -> Bytes {
     section(section::TEXTS, &state.texts, &mut out, |text, out| encode_text(text, state.actors.len(), out));
     section(section::MAPS, &state.maps, &mut out, |map, out| encode_map(map, state, out));
     section(section::KEPT, &state.kept, &mut out, |(id, kept), out| encode_kept(*id, kept, out));
+    state.containers.encode(state.actors.len(), &mut out);
     let checksum = xxh64(&out[HEADER..]);
     out[HEADER - 8..HEADER].copy_from_slice(&checksum.to_le_bytes());
     Bytes::from(out)
 }
 
 /// A section: its number, its length in bytes, and a list.
-fn section<T>(kind: u64, items: &[T], out: &mut Vec<u8>, mut each: impl FnMut(&T, &mut Vec<u8>)) {
+pub(super) fn section<T>(kind: u64, items: &[T], out: &mut Vec<u8>, mut each: impl FnMut(&T, &mut Vec<u8>)) {
     if items.is_empty() {
         return;
     }
@@ -112,6 +113,12 @@ fn encode_kept(id: Id, kept: &KeptOperation, out: &mut Vec<u8>) {
 }
 
 fn encode_text(text: &TextState, actors: usize, out: &mut Vec<u8>) {
+    encode_sequence(text, actors, out);
+    part(text.text.as_bytes(), out);
+}
+
+/// A text's characters, or a list's elements, without their content.
+pub(super) fn encode_sequence(text: &TextState, actors: usize, out: &mut Vec<u8>) {
     bytes(text.name.as_bytes(), out);
     // One column after another: equal things lie together.
     let mut jumps = Vec::new();
@@ -166,7 +173,6 @@ fn encode_text(text: &TextState, actors: usize, out: &mut Vec<u8>) {
         near.deletion(id, length, deletion.dot, step, &mut others);
     }
     part(&others, out);
-    part(text.text.as_bytes(), out);
 }
 
 /// What the numbers of spans are relative to.
@@ -214,6 +220,16 @@ impl Near {
             number(dot.actor, out);
         }
     }
+}
+
+/// What deleted a run.
+pub(super) fn encode_deletion(id: Id, length: u32, deletion: Deletion, out: &mut Vec<u8>) {
+    let step = match deletion.step {
+        Step::Same => 0,
+        Step::Up => 1,
+        Step::Down => 2,
+    };
+    Near::new(0).deletion(id, length, deletion.dot, step, out);
 }
 
 /// The origins that are not as predicted.

@@ -1,5 +1,6 @@
 //! A state, or the difference between two, taken apart: what a snapshot encodes.
 
+use super::containers::Containers;
 use crate::ids::{Actor, VersionVector};
 use crate::kept::KeptOperation;
 use crate::map::Register;
@@ -22,6 +23,7 @@ pub(crate) struct State {
     pub(crate) texts: Vec<TextState>,
     pub(crate) maps: Vec<MapState>,
     pub(crate) kept: Vec<(Id, KeptOperation)>,
+    pub(crate) containers: Containers,
 }
 
 /// A map's registers; each marker's actor is in the table.
@@ -208,6 +210,8 @@ impl State {
                 state.maps.push(MapState { name: map.name.clone(), registers });
             }
         }
+        state.containers = self.containers.difference(&held);
+        state.containers.ids(|id| uses[id.actor as usize] = true);
         state.kept.extend(self.kept.iter().filter(|(id, _)| lacks(*id)).cloned());
         // Only the actors that are written or referred to; their indices move up.
         let mut indices = Vec::with_capacity(uses.len());
@@ -224,12 +228,13 @@ impl State {
         for (id, _) in &mut state.kept {
             *id = moved(*id);
         }
+        state.containers.renumber(moved);
         state
     }
 }
 
 impl TextState {
-    fn difference(&self, held: &[u32]) -> TextState {
+    pub(super) fn difference(&self, held: &[u32]) -> TextState {
         let mut part = TextState { name: self.name.clone(), ..TextState::default() };
         let (mut rest, is_ascii) = (&*self.text, self.text.is_ascii());
         for (span, head) in self.parts() {
@@ -256,17 +261,7 @@ impl TextState {
 
     /// Adds what is lacked of the deletions of characters that are held.
     fn delete(&mut self, span: Span, held: &[u32]) {
-        let Deletion { dot, step } = span.deletion();
-        if dot.is_none() {
-            return;
-        }
-        let (held, length) = (held[dot.actor as usize], span.len());
-        let (from, to) = match step {
-            Step::Same => (0, if dot.counter > held { length } else { 0 }),
-            Step::Up => ((held + 1).saturating_sub(dot.counter).min(length), length),
-            Step::Down => (0, dot.counter.saturating_sub(held).min(length)),
-        };
-        if from < to {
+        if let Some((from, to)) = span.lacked_deletions(held) {
             self.push_deletion(span.part(from, to));
         }
     }
@@ -281,7 +276,7 @@ impl TextState {
         self.deletions.push((span.id, span.len(), span.deletion()));
     }
 
-    fn ids(&self, mut each: impl FnMut(Id)) {
+    pub(super) fn ids(&self, mut each: impl FnMut(Id)) {
         let heads = self.heads.iter().flat_map(|head| [head.left, head.right]);
         let spans = self.spans.iter().flat_map(|span| [span.id, span.deletion().dot]);
         let deletions = self.deletions.iter().flat_map(|&(id, _, deletion)| [id, deletion.dot]);
@@ -304,6 +299,23 @@ impl TextState {
         for (id, _, old) in &mut self.deletions {
             (*id, *old) = (moved(*id), deletion(*old));
         }
+    }
+}
+
+impl Span {
+    /// The characters of a deleted span whose deletions a reader lacks who holds so much of each actor.
+    pub(super) fn lacked_deletions(&self, held: &[u32]) -> Option<(u32, u32)> {
+        let Deletion { dot, step } = self.deletion();
+        if dot.is_none() {
+            return None;
+        }
+        let (held, length) = (held[dot.actor as usize], self.len());
+        let (from, to) = match step {
+            Step::Same => (0, if dot.counter > held { length } else { 0 }),
+            Step::Up => ((held + 1).saturating_sub(dot.counter).min(length), length),
+            Step::Down => (0, dot.counter.saturating_sub(held).min(length)),
+        };
+        (from < to).then_some((from, to))
     }
 }
 

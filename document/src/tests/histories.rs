@@ -1,20 +1,87 @@
 //! Replicas that edit, exchange, lose, repeat and reorder; and what must hold of them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
 
-use super::model::Model;
+use super::model::{Model, ModelSet};
 use super::random::{Random, for_seeds};
 use crate::batch::operation::kind;
 use crate::messagepack::Writer;
 use crate::{
-    Actor, Applied, Batch, Delta, Document, HybridTime, Limits, Position, Snapshot, TextDelta, Value, VersionVector,
-    fold,
+    Actor, Applied, Batch, Change, Delta, Document, HybridTime, Limits, ListDelta, Position, Snapshot, TextDelta,
+    Value, VersionVector, fold,
 };
 
 /// A replica and an editor that follows its changes.
 struct Replica {
     document: Document,
-    shown: Vec<u16>,
+    shown: Shown,
+}
+
+/// What somebody shows who knows the changes alone.
+#[derive(Default)]
+struct Shown {
+    text: Vec<u16>,
+    list: Vec<Value>,
+    set: Vec<Value>,
+    counter: i64,
+}
+
+impl Shown {
+    fn follow(&mut self, change: Change) {
+        match (change.root.as_str(), change.delta) {
+            ("body", Delta::Text(steps)) => self.follow_text(steps),
+            ("items", Delta::List(steps)) => {
+                let mut at = 0;
+                for step in steps {
+                    match step {
+                        ListDelta::Retain(count) => at += count,
+                        ListDelta::Delete(count) => drop(self.list.drain(at..at + count)),
+                        ListDelta::Insert(values) => {
+                            let end = at + values.len();
+                            self.list.splice(at..at, values);
+                            at = end;
+                        }
+                    }
+                }
+            }
+            ("tags", Delta::Set { member, is_in }) => {
+                let before = self.set.len();
+                self.set.retain(|held| *held != member);
+                assert_eq!(before > self.set.len(), !is_in, "a change is one");
+                if is_in {
+                    self.set.push(member);
+                }
+            }
+            ("count", Delta::Counter { value }) => self.counter = value,
+            _ => {}
+        }
+    }
+
+    fn follow_text(&mut self, steps: Vec<TextDelta>) {
+        let mut at = 0;
+        for step in steps {
+            match step {
+                TextDelta::Retain(count) => at += count,
+                TextDelta::Delete(count) => drop(self.text.drain(at..at + count)),
+                TextDelta::Insert(text) => {
+                    let units: Vec<u16> = text.encode_utf16().collect();
+                    self.text.splice(at..at, units.iter().copied());
+                    at += units.len();
+                }
+            }
+        }
+    }
+
+    fn check(&self, document: &Document) {
+        assert_eq!(String::from_utf16(&self.text).unwrap(), document.text("body").to_string());
+        assert!(self.list.iter().eq(document.list_values("items", 0)));
+        let mut set = self.set.clone();
+        set.sort_by_key(Value::encoded);
+        assert_eq!(set, document.set_members("tags").collect::<Vec<_>>());
+        assert_eq!(self.counter, document.counter_value("count"));
+    }
 }
 
 struct History {
@@ -28,6 +95,37 @@ struct History {
 
 const HOSTILE: Actor = Actor(77);
 
+fn value(random: &mut Random) -> Value {
+    match random.below(6) {
+        0 => Value::Null,
+        1 => Value::Array(vec![Value::Bool(true), Value::Int(-7)]),
+        2 => Value::Map([("k".to_owned(), Value::from("v")), ("漢".to_owned(), Value::Float(-0.0))].into()),
+        3 => Value::String(random.text(4)),
+        _ => Value::Int(random.below(300) as i64),
+    }
+}
+
+fn edit_containers(random: &mut Random, document: &mut Document) {
+    let length = document.list_len("items");
+    let tags = ["a", "b", "c"];
+    match random.below(12) {
+        0..=3 => {
+            let at = if random.chance(60) { length / 2 } else { random.below(length + 1) };
+            let values = (0..1 + random.below(3)).map(|_| value(random)).collect();
+            document.list_insert("items", at, values).unwrap();
+        }
+        4 | 5 => {
+            let at = random.below(length + 1);
+            let count = random.below(length - at + 1).min(1 + random.below(4));
+            document.list_delete("items", at, count).unwrap();
+        }
+        6 if length > 0 => document.list_set("items", random.below(length), value(random)).unwrap(),
+        7..=9 if random.chance(60) => document.set_add("tags", &Value::from(*random.pick(&tags))).unwrap(),
+        7..=9 => document.set_remove("tags", &Value::from(*random.pick(&tags))).unwrap(),
+        _ => document.counter_add("count", random.below(9) as i64 - 4).unwrap(),
+    }
+}
+
 impl History {
     fn new(seed: u64) -> Self {
         let mut random = Random(seed);
@@ -36,7 +134,7 @@ impl History {
                 let mut document = Document::new();
                 document.set_actor(Actor([5, 1 << 60, 3, 900][index]), 1);
                 document.observe_changes(true);
-                Replica { document, shown: Vec::new() }
+                Replica { document, shown: Shown::default() }
             })
             .collect();
         Self { random, replicas, log: Vec::new(), clock: 1000, hostile_next: 1 }
@@ -48,7 +146,8 @@ impl History {
         let length = document.text("body").len_scalars();
         self.clock += random.below(3) as u64;
         let now = HybridTime::from_millis(self.clock - random.below(20) as u64);
-        match random.below(12) {
+        match random.below(24) {
+            12..=23 => edit_containers(random, document),
             0..=4 => {
                 // Mostly at one place, so that there is something to agree on.
                 let position = if random.chance(60) { length / 2 } else { random.below(length + 1) };
@@ -111,7 +210,7 @@ impl History {
         let mut bytes = Vec::new();
         let mut out = Writer(&mut bytes);
         others.iter().for_each(|(actor, _)| out.uint(actor.0));
-        out.str(if random.chance(50) { "body" } else { "other" });
+        out.str(random.pick::<&str>(&["body", "other", "items", "tags", "count"]));
         let reference = |random: &mut Random, out: &mut Writer<'_>, none: bool| {
             if none && random.chance(20) || others.is_empty() && first == 1 {
                 return out.nil();
@@ -125,7 +224,39 @@ impl History {
             out.uint(1 + random.below(others[index].1 as usize) as u64);
         };
         let mut count = 1;
-        match random.below(6) {
+        match random.below(12) {
+            6..=8 => {
+                out.array(5);
+                out.uint(kind::LIST_INSERT);
+                out.uint(1);
+                reference(random, &mut out, true);
+                reference(random, &mut out, true);
+                value(random).write(&mut out);
+            }
+            9 => {
+                out.array(3);
+                out.uint(*random.pick(&[kind::LIST_DELETE, kind::SET_REMOVE]));
+                out.uint(1);
+                if first > 1 || !others.is_empty() {
+                    reference(random, &mut out, false);
+                } else {
+                    return;
+                }
+            }
+            10 => {
+                out.array(4);
+                out.uint(if first > 1 { *random.pick(&[kind::LIST_INSERT, kind::SET_ADD]) } else { kind::SET_ADD });
+                out.uint(2);
+                out.int(-5);
+                out.str("b");
+                count = 2;
+            }
+            11 => {
+                out.array(3);
+                out.uint(kind::COUNT);
+                out.uint(1);
+                out.int(random.below(5) as i64 - 2);
+            }
             0..=3 => {
                 let text = random.text(3);
                 out.array(4);
@@ -147,7 +278,7 @@ impl History {
             }
             _ => {
                 out.array(4);
-                out.uint(9);
+                out.uint(kind::FIRST_UNKNOWN + 30);
                 out.uint(3);
                 out.str("of a later version");
                 out.array(1);
@@ -191,25 +322,8 @@ impl History {
     /// An editor that follows the changes shows the text.
     fn follow(&mut self) {
         for Replica { document, shown } in &mut self.replicas {
-            for change in document.take_changes() {
-                let Delta::Text(steps) = change.delta else { continue };
-                if change.root != "body" {
-                    continue;
-                }
-                let mut at = 0;
-                for step in steps {
-                    match step {
-                        TextDelta::Retain(count) => at += count,
-                        TextDelta::Delete(count) => drop(shown.drain(at..at + count)),
-                        TextDelta::Insert(text) => {
-                            let units: Vec<u16> = text.encode_utf16().collect();
-                            shown.splice(at..at, units.iter().copied());
-                            at += units.len();
-                        }
-                    }
-                }
-            }
-            assert_eq!(String::from_utf16(shown).unwrap(), document.text("body").to_string());
+            document.take_changes().into_iter().for_each(|change| shown.follow(change));
+            shown.check(document);
         }
     }
 
@@ -284,7 +398,7 @@ fn converges(seed: u64, steps: usize, hostile: bool) {
     for Replica { document, .. } in &history.replicas {
         assert_eq!(document.version(), &model.version);
         for name in ["body", "other"] {
-            let expected = model.texts.get(name).map_or_else(String::new, |text| text.text());
+            let expected = model.texts.get(name).map_or_else(String::new, |text| text.items());
             let text = document.text(name);
             assert_eq!(text.to_string(), expected);
             assert_eq!(text.len_scalars(), expected.chars().count());
@@ -292,6 +406,19 @@ fn converges(seed: u64, steps: usize, hostile: bool) {
             assert_eq!(text.len_bytes(), expected.len());
         }
         assert_eq!(entries(document), entries(first));
+        let items: Vec<Value> = model.lists.get("items").map_or_else(Vec::new, |list| list.items());
+        assert!(document.list_values("items", 0).eq(&items));
+        assert_eq!(document.list_len("items"), items.len());
+        assert_eq!(items.last(), items.len().checked_sub(1).and_then(|last| document.list_get("items", last)));
+        let tags = model.sets.get("tags").map_or_else(BTreeMap::new, ModelSet::members);
+        assert!(document.set_members("tags").eq(tags.values().cloned()));
+        let sum = model.counters.get("count").copied().unwrap_or(0);
+        assert_eq!(i128::from(document.counter_value("count")), sum);
+        assert_eq!(document.counter_state("count").map_or(0.into(), |state| state.read()), sum.into());
+        if let Some(set) = model.sets.get("tags").filter(|_| !hostile) {
+            let theirs: BTreeSet<Vec<u8>> = set.orswot.read().val.into_iter().collect();
+            assert!(theirs.iter().eq(tags.keys()), "as crdts::Orswot has it");
+        }
         assert_eq!(document.snapshot(), snapshot, "equal states have equal snapshots");
     }
     let expected: Vec<&String> = model

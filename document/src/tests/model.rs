@@ -1,11 +1,15 @@
-//! The definition of a text, written down as plainly as can be: every character a node of a tree, its place found by
-//! comparing paths. It shares no code with the real one but the reading of batches.
+//! The definition of every container, written down as plainly as can be: of a sequence every character or value is a node
+//! of a tree, its place found by comparing paths. It shares no code with the real ones but the reading of batches.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+use crdts::orswot::Op;
+use crdts::{CmRDT, Orswot};
+
 use crate::batch::operation::{Item, Operation, Parser, Placed, Reference};
-use crate::{Actor, Batch, Limits, VersionVector};
+use crate::messagepack::Reader;
+use crate::{Actor, Batch, Dot, Limits, Value, VersionVector};
 
 type Id = (Actor, u64);
 
@@ -13,26 +17,68 @@ type Id = (Actor, u64);
 type Write = (u64, Id, Option<Vec<u8>>);
 
 #[derive(Clone)]
-struct Node {
+struct Node<T> {
     left: Option<Id>,
     right: Option<Id>,
-    character: char,
+    item: T,
     deleted: BTreeSet<Id>,
 }
 
-#[derive(Clone, Default)]
-pub(crate) struct ModelText {
-    nodes: BTreeMap<Id, Node>,
+#[derive(Clone)]
+pub(crate) struct Sequence<T> {
+    nodes: BTreeMap<Id, Node<T>>,
+}
+
+/// A set: what was ever added, and which additions were ever removed. Beside it, what the `crdts` crate makes of it.
+#[derive(Default)]
+pub(crate) struct ModelSet {
+    additions: BTreeMap<Id, Value>,
+    removed: BTreeSet<Id>,
+    pub(crate) orswot: Orswot<Vec<u8>, Actor>,
 }
 
 #[derive(Default)]
 pub(crate) struct Model {
-    pub(crate) texts: BTreeMap<String, ModelText>,
+    pub(crate) texts: BTreeMap<String, Sequence<char>>,
+    pub(crate) lists: BTreeMap<String, Sequence<Value>>,
     pub(crate) maps: BTreeMap<String, BTreeMap<String, Write>>,
+    pub(crate) sets: BTreeMap<String, ModelSet>,
+    pub(crate) counters: BTreeMap<String, i128>,
     pub(crate) version: VersionVector,
 }
 
-impl ModelText {
+impl<T> Default for Sequence<T> {
+    fn default() -> Self {
+        Self { nodes: BTreeMap::new() }
+    }
+}
+
+impl ModelSet {
+    /// By their encodings: of each author's additions of a member the last one counts.
+    pub(crate) fn members(&self) -> BTreeMap<Vec<u8>, Value> {
+        let mut last = BTreeMap::new();
+        for (&(actor, counter), member) in &self.additions {
+            last.insert((actor, member.encoded().to_vec()), ((actor, counter), member.clone()));
+        }
+        let here = last.into_iter().filter(|(_, (id, _))| !self.removed.contains(id));
+        here.map(|((_, encoded), (_, member))| (encoded, member)).collect()
+    }
+
+    fn add(&mut self, id: Id, member: Value) {
+        self.orswot.apply(Op::Add { dot: Dot::new(id.0, id.1), members: vec![member.encoded().to_vec()] });
+        self.additions.insert(id, member);
+    }
+
+    fn remove(&mut self, ids: impl Iterator<Item = Id>) {
+        for id in ids.filter(|id| self.additions.contains_key(id)).collect::<Vec<_>>() {
+            let members = vec![self.additions[&id].encoded().to_vec()];
+            self.orswot.apply(Op::Rm { clock: VersionVector::from(Dot::new(id.0, id.1)), members });
+            self.removed.insert(id);
+        }
+    }
+}
+
+impl<T: Clone> Sequence<T> {
     fn is_left_child(&self, id: Id) -> bool {
         let node = &self.nodes[&id];
         node.right.is_some_and(|right| self.nodes[&right].left == node.left)
@@ -75,22 +121,41 @@ impl ModelText {
         }
     }
 
-    fn insert(&mut self, first: Id, left: Option<Id>, right: Option<Id>, text: &str) {
+    fn insert(&mut self, first: Id, left: Option<Id>, right: Option<Id>, items: impl Iterator<Item = T>) {
         if [left, right].into_iter().flatten().any(|origin| !self.nodes.contains_key(&origin)) {
             return;
         }
         let mut left = left;
-        for (offset, character) in text.chars().enumerate() {
+        for (offset, item) in items.enumerate() {
             let id = (first.0, first.1 + offset as u64);
-            self.nodes.insert(id, Node { left, right, character, deleted: BTreeSet::new() });
+            self.nodes.insert(id, Node { left, right, item, deleted: BTreeSet::new() });
             left = Some(id);
         }
     }
 
-    pub(crate) fn text(&self) -> String {
+    /// After the author's own of the counter before.
+    fn insert_next(&mut self, first: Id, items: impl Iterator<Item = T>) {
+        let left = (first.0, first.1 - 1);
+        if let Some(node) = self.nodes.get(&left) {
+            let right = node.right;
+            self.insert(first, Some(left), right, items);
+        }
+    }
+
+    fn delete(&mut self, dot: Id, ranges: impl Iterator<Item = (Id, u32)>) {
+        for ((actor, counter), length) in ranges {
+            let range = (actor, counter)..(actor, counter + u64::from(length));
+            self.nodes.range_mut(range).for_each(|(_, node)| {
+                node.deleted.insert(dot);
+            });
+        }
+    }
+
+    pub(crate) fn items<C: FromIterator<T>>(&self) -> C {
         let mut ids: Vec<Id> = self.nodes.keys().copied().collect();
         ids.sort_by(|a, b| self.compare(*a, *b));
-        ids.iter().map(|id| &self.nodes[id]).filter(|node| node.deleted.is_empty()).map(|node| node.character).collect()
+        let visible = ids.iter().map(|id| &self.nodes[id]).filter(|node| node.deleted.is_empty());
+        visible.map(|node| node.item.clone()).collect()
     }
 }
 
@@ -118,31 +183,45 @@ impl Model {
         let id = |of: Reference| (table[of.index as usize], u64::from(of.counter));
         let dot = (author, u64::from(placed.first));
         let root = placed.root.to_owned();
+        let values = |mut reader: Reader<'_>| -> Vec<Value> {
+            (0..placed.count).map(|_| Value::read(&mut reader).unwrap()).collect()
+        };
         match placed.operation {
             Operation::Insert { left, right, text } => {
-                self.texts.entry(root).or_default().insert(dot, left.map(id), right.map(id), text);
+                self.texts.entry(root).or_default().insert(dot, left.map(id), right.map(id), text.chars());
             }
-            Operation::Continue { text } => {
-                let state = self.texts.entry(root).or_default();
-                let left = (author, dot.1 - 1);
-                if let Some(node) = state.nodes.get(&left) {
-                    let right = node.right;
-                    state.insert(dot, Some(left), right, text);
-                }
-            }
+            Operation::Continue { text } => self.texts.entry(root).or_default().insert_next(dot, text.chars()),
             Operation::Delete(ranges) => {
                 let Some(state) = self.texts.get_mut(&root) else { return };
-                for (from, length) in ranges {
-                    let (actor, counter) = id(from);
-                    let range = (actor, counter)..(actor, counter + u64::from(length));
-                    state.nodes.range_mut(range).for_each(|(_, node)| {
-                        node.deleted.insert(dot);
-                    });
+                state.delete(dot, ranges.map(|(from, length)| (id(from), length)));
+            }
+            Operation::ListInsert { origins, values: reader } => {
+                let (list, values) = (self.lists.entry(root).or_default(), values(reader).into_iter());
+                match origins {
+                    Some((left, right)) => list.insert(dot, left.map(id), right.map(id), values),
+                    None => list.insert_next(dot, values),
                 }
             }
+            Operation::ListDelete(ranges) => {
+                let Some(state) = self.lists.get_mut(&root) else { return };
+                state.delete(dot, ranges.map(|(from, length)| (id(from), length)));
+            }
+            Operation::SetAdd { members } => {
+                let set = self.sets.entry(root).or_default();
+                (0..).zip(values(members)).for_each(|(offset, member)| set.add((dot.0, dot.1 + offset), member));
+            }
+            Operation::SetRemove(ranges) => {
+                let ids = ranges.flat_map(|(from, length)| {
+                    let (actor, counter) = id(from);
+                    (0..u64::from(length)).map(move |offset| (actor, counter + offset))
+                });
+                self.sets.entry(root).or_default().remove(ids);
+            }
+            // None here comes near the ends.
+            Operation::Count { amount } => *self.counters.entry(root).or_default() += i128::from(amount),
             Operation::Set { key, value, time } => {
                 let value = value.map(|mut reader| {
-                    let value = crate::Value::read(&mut reader).unwrap();
+                    let value = Value::read(&mut reader).unwrap();
                     let mut bytes = Vec::new();
                     value.write(&mut crate::messagepack::Writer(&mut bytes));
                     bytes

@@ -160,7 +160,7 @@ impl Text {
 }
 
 /// Adds a run to a list of runs, to its last one (from `start` on) where that goes on, forwards or backwards.
-fn join_range(ranges: &mut Vec<(Id, u32)>, start: usize, id: Id, length: u32) {
+pub(crate) fn join_range(ranges: &mut Vec<(Id, u32)>, start: usize, id: Id, length: u32) {
     if let Some((last, last_length)) = ranges[start..].last_mut() {
         if last.actor == id.actor && last.counter + *last_length == id.counter {
             *last_length += length;

@@ -81,7 +81,7 @@ impl Text {
     }
 
     /// The gap after a character, or at the text's start.
-    fn gap_after(&self, left: Id) -> Option<Place> {
+    pub(super) fn gap_after(&self, left: Id) -> Option<Place> {
         if left.is_none() {
             return Some(Place { leaf: 0, span: 0, offset: 0 });
         }
@@ -89,7 +89,7 @@ impl Text {
     }
 
     /// The character after a gap; none at the text's end.
-    fn at(&self, gap: Place) -> Id {
+    pub(super) fn at(&self, gap: Place) -> Id {
         let mut leaf = &self.leaves[gap.leaf as usize];
         match leaf.spans.get(gap.span) {
             Some(span) if gap.offset < span.len() => return span.id.plus(gap.offset),
@@ -285,7 +285,7 @@ impl Text {
 
     /// Puts a span into a gap, with its text if it is visible.
     /// Says whether its origins go on as those of the author's characters before it.
-    fn insert_at(&mut self, gap: Place, span: Span, text: &str, left: Id, right: Id) -> bool {
+    pub(super) fn insert_at(&mut self, gap: Place, span: Span, text: &str, left: Id, right: Id) -> bool {
         let id = span.id;
         let leaf = &mut self.leaves[gap.leaf as usize];
         let index = leaf.visible_before(gap.span, gap.offset);

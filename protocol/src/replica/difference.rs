@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use inkwire_document::{Change, Delta, Document, Origin, TextDelta, Unit};
+use inkwire_document::{Change, Delta, Document, ListDelta, Origin, TextDelta, Unit, Value};
 
 /// The changes that turn what `old` shows into what `new` shows: for each text one replacement of its middle.
 pub(super) fn changes(old: &Document, new: &Document, unit: Unit) -> Vec<Change> {
@@ -28,7 +28,48 @@ pub(super) fn changes(old: &Document, new: &Document, unit: Unit) -> Vec<Change>
             }
         }
     }
+    for name in old.list_names().chain(new.list_names()).collect::<BTreeSet<_>>() {
+        let values = |document: &Document| document.list_values(name, 0).cloned().collect::<Vec<_>>();
+        let (before, after) = (values(old), values(new));
+        if before != after {
+            add(name, Delta::List(replace_values(&before, &after)));
+        }
+    }
+    for name in old.set_names().chain(new.set_names()).collect::<BTreeSet<_>>() {
+        for member in old.set_members(name).filter(|member| !new.set_contains(name, member)) {
+            add(name, Delta::Set { member, is_in: false });
+        }
+        for member in new.set_members(name).filter(|member| !old.set_contains(name, member)) {
+            add(name, Delta::Set { member, is_in: true });
+        }
+    }
+    for name in old.counter_names().chain(new.counter_names()).collect::<BTreeSet<_>>() {
+        let value = new.counter_value(name);
+        if value != old.counter_value(name) {
+            add(name, Delta::Counter { value });
+        }
+    }
     changes
+}
+
+/// Keeps the common start and end, replaces what lies between.
+fn replace_values(before: &[Value], after: &[Value]) -> Vec<ListDelta> {
+    let start = before.iter().zip(after).take_while(|(a, b)| a == b).count();
+    let (old_rest, new_rest) = (&before[start..], &after[start..]);
+    let end = old_rest.iter().rev().zip(new_rest.iter().rev()).take_while(|(a, b)| a == b).count();
+    let deleted = old_rest.len() - end;
+    let inserted = &new_rest[..new_rest.len() - end];
+    let mut delta = Vec::with_capacity(3);
+    if start > 0 {
+        delta.push(ListDelta::Retain(start));
+    }
+    if deleted > 0 {
+        delta.push(ListDelta::Delete(deleted));
+    }
+    if !inserted.is_empty() {
+        delta.push(ListDelta::Insert(inserted.to_vec()));
+    }
+    delta
 }
 
 /// Keeps the common start and end, replaces what lies between.
@@ -61,6 +102,25 @@ fn replace_middle(before: &str, after: &str, unit: Unit) -> Vec<TextDelta> {
 mod tests {
     use super::*;
     use TextDelta::{Delete, Insert, Retain};
+
+    #[test]
+    fn the_middle_of_lists_and_what_sets_and_counters_became() {
+        use ListDelta as L;
+        let ints = |numbers: &[i64]| numbers.iter().copied().map(Value::Int).collect::<Vec<_>>();
+        let delta = replace_values(&ints(&[1, 2, 3]), &ints(&[1, 4, 5, 3]));
+        assert_eq!(delta, [L::Retain(1), L::Delete(1), L::Insert(ints(&[4, 5]))]);
+        let document = |tag: &str, amount| {
+            let mut document = Document::new();
+            document.set_actor(inkwire_document::Actor(1), 1);
+            document.set_add("tags", &Value::from(tag)).expect("an edit");
+            document.counter_add("count", amount).expect("an edit");
+            document
+        };
+        let found = changes(&document("a", 2), &document("b", 3), Unit::Utf16);
+        let deltas: Vec<Delta> = found.into_iter().map(|change| change.delta).collect();
+        let set = |member: &str, is_in| Delta::Set { member: Value::from(member), is_in };
+        assert_eq!(deltas, [set("a", false), set("b", true), Delta::Counter { value: 3 }]);
+    }
 
     #[test]
     fn the_middle_is_replaced_on_character_boundaries() {

@@ -46,6 +46,13 @@ impl Moved {
     }
 }
 
+/// The dots of runs, one by one.
+fn dots(ranges: Vec<(Dot, u32)>) -> impl Iterator<Item = Dot> {
+    ranges.into_iter().flat_map(|(from, length)| {
+        (0..u64::from(length)).map(move |offset| Dot::new(from.actor, from.counter + offset))
+    })
+}
+
 /// Whether edits that were refused for this may be made again.
 pub(super) const fn may_remake(code: Code) -> bool {
     matches!(
@@ -154,12 +161,7 @@ impl Replica {
                     }
                     made
                 }
-                Edit::Delete { ranges } => {
-                    let dots = ranges.into_iter().flat_map(|(from, length)| {
-                        (0..u64::from(length)).map(move |offset| Dot::new(from.actor, from.counter + offset))
-                    });
-                    dots.into_iter().all(|dot| self.delete_again(&root, moved.find(dot)))
-                }
+                Edit::Delete { ranges } => dots(ranges).all(|dot| self.delete_again(&root, moved.find(dot))),
                 Edit::Set { key, value, .. } => {
                     let time = self.latest_time.next();
                     self.latest_time = time;
@@ -168,10 +170,42 @@ impl Replica {
                         None => self.document.map_delete(&root, &key, time).is_ok(),
                     }
                 }
+                Edit::ListInsert { first, left, values } => {
+                    let next = self.document.next_counter().unwrap_or(1);
+                    let at = self.document.list_index_after(&root, left.map(|left| moved.find(left)));
+                    let count = values.len() as u64;
+                    let made = at.is_some_and(|at| self.document.list_insert(&root, at, values).is_ok());
+                    if made {
+                        moved.0.push((Dot::new(batch.actor, first), count, Dot::new(actor, next)));
+                    }
+                    made
+                }
+                Edit::ListDelete { ranges } => {
+                    dots(ranges).all(|dot| self.delete_element_again(&root, moved.find(dot)))
+                }
+                Edit::SetAdd { first, members } => {
+                    let next = self.document.next_counter().unwrap_or(1);
+                    let count = members.len() as u64;
+                    let made = members.iter().all(|member| self.document.set_add(&root, member).is_ok());
+                    moved.0.push((Dot::new(batch.actor, first), count, Dot::new(actor, next)));
+                    made
+                }
+                Edit::SetRemove { ranges } => {
+                    let additions: Vec<Dot> = dots(ranges).map(|dot| moved.find(dot)).collect();
+                    self.document.set_remove_additions(&root, &additions).is_ok()
+                }
+                Edit::Count { amount } => self.document.counter_add(&root, amount).is_ok(),
                 _ => false,
             };
         }
         whole
+    }
+
+    /// Deletes the element if it is still there. Returns whether it is gone.
+    fn delete_element_again(&mut self, root: &str, dot: Dot) -> bool {
+        let Some(after) = self.document.list_index_after(root, Some(dot)) else { return true };
+        let is_there = after.checked_sub(1).and_then(|at| self.document.list_dot(root, at)) == Some(dot);
+        !is_there || self.document.list_delete(root, after - 1, 1).is_ok()
     }
 
     /// Deletes the character if it is there and visible. Returns whether it is gone.

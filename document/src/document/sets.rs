@@ -1,0 +1,134 @@
+//! Sets: reading, editing, and taking in what others did.
+
+use bytes::Bytes;
+
+use super::lists::member;
+use super::local::fits;
+use super::{Document, EditError};
+use crate::change::{Change, Delta, Origin};
+use crate::ids::Dot;
+use crate::set::{Gone, Set};
+use crate::text::span::Id;
+use crate::transaction::MAX_RANGES;
+use crate::value::Value;
+
+impl Document {
+    /// Members of a set; none where nobody wrote it yet.
+    pub fn set_len(&self, name: &str) -> usize {
+        self.sets.get(name).map_or(0, Set::len)
+    }
+
+    /// Whether a value is in a set.
+    pub fn set_contains(&self, name: &str, member: &Value) -> bool {
+        self.sets.get(name).is_some_and(|set| set.contains(&member.encoded()))
+    }
+
+    /// A set's members, in order of their encodings.
+    pub fn set_members(&self, name: &str) -> impl Iterator<Item = Value> {
+        self.sets.get(name).into_iter().flat_map(|set| set.members().map(member))
+    }
+
+    /// Names of the sets that were ever written, in order.
+    pub fn set_names(&self) -> impl Iterator<Item = &str> {
+        self.sets.keys().map(|name| &**name)
+    }
+
+    /// What the addition of a dot added to a set, while it keeps that in.
+    pub fn set_addition(&self, name: &str, dot: Dot) -> Option<Value> {
+        self.sets.get(name)?.member_of(self.id_of(dot)?).map(member)
+    }
+
+    /// Adds a value to a set. Adding what is in it is an edit as well: then it stays where another removes it at the same
+    /// time.
+    ///
+    /// # Errors
+    /// See [`EditError`].
+    pub fn set_add(&mut self, name: &str, member: &Value) -> Result<(), EditError> {
+        let id = self.next_dot(name, 1)?;
+        fits(member)?;
+        let encoded = member.encoded();
+        self.transaction.set_add(name, id.counter, encoded.clone());
+        self.add_member(name, id, encoded, Origin::Local);
+        self.advance(id.actor, 1);
+        Ok(())
+    }
+
+    /// Removes a value from a set, as far as this replica knows of its additions. Removing what is not there is no edit.
+    ///
+    /// # Errors
+    /// See [`EditError`].
+    pub fn set_remove(&mut self, name: &str, member: &Value) -> Result<(), EditError> {
+        self.next_dot(name, 0)?;
+        let encoded = member.encoded();
+        let mut additions = self.sets.get(name).map_or(Vec::new(), |set| set.additions_of(&encoded).to_vec());
+        additions.sort_unstable();
+        self.remove_additions(name, &additions, Origin::Local)
+    }
+
+    /// Removes additions by their dots, those that still keep a member in. Without any it is no edit.
+    ///
+    /// # Errors
+    /// See [`EditError`].
+    pub fn set_remove_additions(&mut self, name: &str, dots: &[Dot]) -> Result<(), EditError> {
+        self.next_dot(name, 0)?;
+        let Some(set) = self.sets.get(name) else { return Ok(()) };
+        let ids = dots.iter().filter_map(|&dot| self.id_of(dot)).filter(|&id| set.member_of(id).is_some());
+        let ids: Vec<Id> = ids.collect();
+        self.remove_additions(name, &ids, Origin::Local)
+    }
+
+    pub(super) fn remove_additions(&mut self, name: &str, ids: &[Id], origin: Origin) -> Result<(), EditError> {
+        for ids in ids.chunks(MAX_RANGES) {
+            let dot = self.next_dot(name, 1)?;
+            self.transaction.set_remove(name, dot.counter, ids);
+            for &id in ids {
+                self.remove_addition(name, id, Gone { by: dot, is_replaced: false }, origin);
+            }
+            self.advance(dot.actor, 1);
+        }
+        self.transaction.edits += usize::from(!ids.is_empty());
+        Ok(())
+    }
+
+    pub(super) fn add_member(&mut self, root: &str, id: Id, member: Bytes, origin: Origin) {
+        if !self.sets.contains_key(root) {
+            self.sets.insert(root.into(), Set::default());
+        }
+        if self.sets.get_mut(root).is_some_and(|set| set.add(id, member.clone())) {
+            self.note_set(root, &member, true, origin);
+        }
+    }
+
+    pub(super) fn remove_addition(&mut self, root: &str, id: Id, gone: Gone, origin: Origin) {
+        let Some(set) = self.sets.get_mut(root) else { return };
+        if let Some(member) = set.remove(&self.actors, id, gone) {
+            self.note_set(root, &member, false, origin);
+        }
+    }
+
+    fn note_set(&mut self, root: &str, encoded: &Bytes, is_in: bool, origin: Origin) {
+        if self.observes {
+            let delta = Delta::Set { member: member(encoded), is_in };
+            self.changes.push(Change { root: root.to_owned(), origin, delta });
+        }
+    }
+
+    /// What is held of the members is passed over.
+    pub(super) fn apply_set_add(&mut self, root: &str, dot: Id, held: u32, members: Vec<Value>) {
+        for (offset, member) in (0..).zip(members) {
+            let id = dot.plus(offset);
+            if id.counter > held {
+                self.add_member(root, id, member.encoded(), Origin::Remote);
+            }
+        }
+    }
+
+    pub(super) fn apply_set_remove(&mut self, root: &str, dot: Id, ranges: impl Iterator<Item = (Id, u32)>) {
+        for (from, length) in ranges {
+            let known = self.sets.get(root).map_or(Vec::new(), |set| set.known(from, length));
+            for id in known {
+                self.remove_addition(root, id, Gone { by: dot, is_replaced: false }, Origin::Remote);
+            }
+        }
+    }
+}
