@@ -79,7 +79,8 @@ impl Core {
         flat
     }
 
-    /// How many edits are local, sent, durable and refused, and the role: 0 not known yet, 1 viewer, 2 editor.
+    /// How many edits are local, sent, durable and refused, the role (0 not known yet, 1 viewer, 2 editor), and whether
+    /// [`paused`](Self::paused) has a reason.
     pub fn status(&self, document: u32) -> Vec<f64> {
         let Some(replica) = self.replica(document) else { return Vec::new() };
         let status = replica.status();
@@ -88,7 +89,13 @@ impl Core {
             Some(Role::Viewer) => 1.0,
             Some(_) => 2.0,
         };
-        vec![status.local as f64, status.sent as f64, status.durable as f64, status.refused as f64, role]
+        let paused = f64::from(u8::from(replica.paused().is_some()));
+        vec![status.local as f64, status.sent as f64, status.durable as f64, status.refused as f64, role, paused]
+    }
+
+    /// Why the relay takes no edits for now, as a code's name.
+    pub fn paused(&self, document: u32) -> Option<String> {
+        self.replica(document)?.paused().map(|code| code.name().to_owned())
     }
 
     pub(crate) fn replica(&self, document: u32) -> Option<&Replica> {

@@ -250,20 +250,25 @@ export class OpenDocument {
     if (this.#error instanceof Closed) throw this.#error
   }
 
-  /** Local, sent, durable, refused, and the role's number. */
-  #counts(): [number, number, number, number, number] {
+  /** Local, sent, durable, refused, the role's number, and whether the relay takes nothing for now. */
+  #counts(): [number, number, number, number, number, number] {
     const { core } = this.#session
     // Of a core that failed the last that it said is all there is.
     if (core.poison) return this.#known
-    const [local = 0, sent = 0, durable = 0, refused = 0, role = 0] = core.call(core => core.status(this.number))
-    return (this.#known = [local, sent, durable, refused, role])
+    const [local = 0, sent = 0, durable = 0, refused = 0, role = 0, paused = 0] = core.call(core => core.status(this.number))
+    return (this.#known = [local, sent, durable, refused, role, paused])
   }
 
-  #known: [number, number, number, number, number] = [0, 0, 0, 0, 0]
+  #known: [number, number, number, number, number, number] = [0, 0, 0, 0, 0, 0]
+
+  #paused(): string | null {
+    const { core } = this.#session
+    return core.poison ? null : core.call(core => core.paused(this.number) ?? null)
+  }
 
   #snapshot(): StatusSnapshot {
-    if (this.#last) return { ...this.#last, connection: "closed", transport: null, error: this.#error }
-    const [local, sent, durable, , role] = this.#counts()
+    if (this.#last) return { ...this.#last, connection: "closed", transport: null, paused: null, error: this.#error }
+    const [local, sent, durable, , role, paused] = this.#counts()
     return {
       connection: this.#session.connection,
       transport: this.#session.transportKind,
@@ -271,6 +276,7 @@ export class OpenDocument {
       sent,
       durable,
       role: ROLES[role] ?? null,
+      paused: paused ? this.#paused() : null,
       synced: this.#isSynced,
       error: this.#error,
     }

@@ -21,6 +21,11 @@ export interface StatusSnapshot {
   /** Edits that are in the relay's store for good. */
   readonly durable: number
   readonly role: Role | null
+  /**
+   * Why the relay takes no edits for now, as a code (`overloaded`: its store is behind, or it is short of memory), else null. Edits can
+   * be made all the same; they stay in `sent`, and go on by themselves once there is room.
+   */
+  readonly paused: string | null
   /** Whether the document has been brought up to date at least once. */
   readonly synced: boolean
   /** Why the document or session was closed for good, else null. */
@@ -44,6 +49,7 @@ export class Status implements StatusSnapshot {
   get sent(): number { return this.#read().sent }
   get durable(): number { return this.#read().durable }
   get role(): Role | null { return this.#read().role }
+  get paused(): string | null { return this.#read().paused }
   get synced(): boolean { return this.#read().synced }
   get error(): Error | null { return this.#read().error }
 

@@ -235,6 +235,8 @@ frames! {
     22 Received {
         /// The last counter.
         counter: u64,
+        /// Why batches after it are not taken for now; nil, or left out, when they are.
+        paused: Option<Code>,
     }
 
     /// Relay → client: what is durable now; only the entries that moved.

@@ -233,6 +233,8 @@ pub struct Replica {
     /// What is left to send of `Open`: its last frame, and those that its vectors need before it.
     opening: VecDeque<Frame>,
     presence: Presence,
+    /// Why the relay takes no batches for now.
+    paused: Option<Code>,
     /// The last counter that the present lane's `Open` claimed, if any.
     claimed: Option<u64>,
     /// A lease to give back before the lane is left.
@@ -276,6 +278,7 @@ impl Replica {
             assembly: Assembly::default(),
             opening: VecDeque::new(),
             presence: Presence::default(),
+            paused: None,
             claimed: None,
             declined: None,
             lane_open: false,
@@ -332,6 +335,12 @@ impl Replica {
             durable: self.outbox.durable_edits(),
             refused: self.refused_edits,
         }
+    }
+
+    /// Why the relay takes no edits for now: [`Code::Overloaded`] while too much of the document waits for its store, or while it
+    /// is short of memory. Edits may be made all the same: they stay sent and not durable, and are asked for once there is room.
+    pub fn paused(&self) -> Option<Code> {
+        self.paused
     }
 
     /// Whether every own edit is durable.
@@ -447,6 +456,7 @@ impl Replica {
             return;
         }
         self.phase = Phase::Offline;
+        self.paused = None;
         self.outbox.unsend();
         self.retained.stop_offering();
         self.assembly = Assembly::default();

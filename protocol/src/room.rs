@@ -14,7 +14,7 @@
 //! 5. [`Room::poll_timeout`], [`Room::handle_timeout`]: when to call again.
 //!
 //! Where to look: `accept` decides what is refused, `catch_up` and `transmit` what a member is sent, `durability` what is
-//! said to be safe, `presence` what is forgotten.
+//! said to be safe, `presence` what is forgotten, `memory` what is given back.
 
 mod accept;
 mod actors;
@@ -24,6 +24,7 @@ mod durability;
 mod fold;
 mod join;
 mod member;
+mod memory;
 mod presence;
 mod sabotage;
 mod tail;
@@ -38,6 +39,7 @@ use std::time::Duration;
 use inkwire_document::HybridTime;
 
 pub use config::{FoldInput, Join, Loaded, MemberId, Reason, RecordNumber, RoomConfig};
+pub use memory::{Drops, Usage};
 pub use sabotage::Sabotage;
 
 pub use crate::clock::Clock;
@@ -77,25 +79,9 @@ pub struct Room {
     presence: Presence,
     closing: Option<Reason>,
     unusable_records: usize,
-}
-
-/// What a room keeps in memory, for metrics and budgets.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Usage {
-    /// Members.
-    pub members: usize,
-    /// Bytes of the tail, overhead included.
-    pub tail_bytes: usize,
-    /// Bytes that are accepted and not durable; part of the tail.
-    pub undurable_bytes: usize,
-    /// Bytes of offered batches that wait for what they refer to.
-    pub waiting_bytes: usize,
-    /// Bytes of presence.
-    pub presence_bytes: usize,
-    /// Bytes of the snapshot.
-    pub snapshot_bytes: usize,
-    /// Bytes of frames that wait for single members; what they share is not counted again.
-    pub queued_bytes: usize,
+    /// The host is short of memory.
+    paused: bool,
+    drops: Drops,
 }
 
 impl Room {
@@ -129,6 +115,8 @@ impl Room {
             presence: Presence::default(),
             closing: None,
             unusable_records: 0,
+            paused: false,
+            drops: Drops::default(),
         };
         room.load(loaded);
         room
@@ -195,19 +183,6 @@ impl Room {
         self.members.is_empty() && self.durability.is_settled() && !self.fold.is_running()
     }
 
-    /// What the room keeps in memory.
-    pub fn usage(&self) -> Usage {
-        Usage {
-            members: self.members.len(),
-            tail_bytes: self.tail.total_cost(),
-            undurable_bytes: self.durability.bytes(),
-            waiting_bytes: self.waiting_bytes,
-            presence_bytes: self.presence.bytes(),
-            snapshot_bytes: self.base.as_ref().map_or(0, |base| base.snapshot.bytes().len()),
-            queued_bytes: self.members.values().flat_map(|member| &member.queue).map(bytes::Bytes::len).sum(),
-        }
-    }
-
     /// One frame of a member's lane.
     ///
     /// # Errors
@@ -256,6 +231,7 @@ impl Room {
             return;
         }
         self.wake_everyone |= self.presence.tick(&self.config, now);
+        self.drops.presence += self.presence.take_dropped();
     }
 
     fn scope(&self) -> Scope<'_> {

@@ -107,7 +107,7 @@ test("what is typed while changes wait to be shown ends up equal in view and tex
 
 test("the sign says durable only when all of it is", () => {
   const base: StatusSnapshot = {
-    connection: "connected", transport: "websocket", local: 0, sent: 0, durable: 9, role: "editor", synced: true, error: null,
+    connection: "connected", transport: "websocket", local: 0, sent: 0, durable: 9, role: "editor", paused: null, synced: true, error: null,
   }
   const table: [Partial<StatusSnapshot>, string][] = [
     [{}, "Saved durably"],

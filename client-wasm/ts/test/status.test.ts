@@ -7,7 +7,7 @@ const turn = () => new Promise<void>(resolve => queueMicrotask(resolve))
 
 function bench(): { status: Status; become: (change: Partial<StatusSnapshot>) => void } {
   let now: StatusSnapshot = {
-    connection: "connected", transport: "websocket", local: 0, sent: 0, durable: 0, role: "editor", synced: true, error: null,
+    connection: "connected", transport: "websocket", local: 0, sent: 0, durable: 0, role: "editor", paused: null, synced: true, error: null,
   }
   const status = new Status(() => now)
   return { status, become: change => (now = { ...now, ...change }, status.touch()) }

@@ -47,8 +47,8 @@ impl Replica {
             (Frame::Batch(batch), Phase::Syncing | Phase::Live) => self.on_batch(batch),
             (Frame::Synced(_), Phase::Syncing | Phase::Live) => self.on_synced(),
             (Frame::Received(received), Phase::Syncing | Phase::Live) => {
-                let _ = received;
                 self.strikes = 0;
+                self.news.status |= std::mem::replace(&mut self.paused, received.paused) != received.paused;
             }
             (Frame::Durable(durable), Phase::Syncing | Phase::Live) => self.on_durable(&durable.vector),
             (Frame::ResendFrom(resend), Phase::Syncing | Phase::Live) => {

@@ -95,8 +95,14 @@ impl Room {
                     upload.asked = None;
                 }
                 let waiting = self.durability.bytes();
-                if waiting > 0 && waiting + batch.operations.len() + ENTRY_OVERHEAD > self.config.undurable_bytes {
-                    self.durability.starve(id, actor);
+                let full =
+                    waiting > 0 && waiting + batch.operations.len() + ENTRY_OVERHEAD > self.config.undurable_bytes;
+                if full || self.paused {
+                    self.drops.batches += 1;
+                    if self.durability.starve(id, actor) {
+                        // Told once, with how far it came.
+                        self.acknowledge(id);
+                    }
                     return Ok(());
                 }
                 self.accept(clock, Some(id), batch, digest, subject, &checked);
@@ -162,6 +168,7 @@ impl Room {
                 // It comes from one who held what it refers to: that is still on its way, perhaps from its own author.
                 let never = self.config.sabotage().offers_never_wait;
                 if never || self.waiting_bytes + offer.cost() > self.config.waiting_bytes {
+                    self.drops.offers += 1;
                     return offer.origin.map_or(Ok(()), |origin| self.refuse(origin, &offer.batch, reason));
                 }
                 let known = |other: &Waiting| other.batch == offer.batch && other.subject == offer.subject;
@@ -298,7 +305,7 @@ impl Room {
     }
 
     /// The member's own batches have moved: it is told how far when it is next polled.
-    fn acknowledge(&mut self, id: MemberId) {
+    pub(super) fn acknowledge(&mut self, id: MemberId) {
         if let Some(member) = self.members.get_mut(&id) {
             member.received_moved = true;
         }

@@ -23,6 +23,22 @@ pub(super) struct Base {
 }
 
 impl Base {
+    /// All of it, in frames that everybody shares.
+    fn whole(&self) -> Chunks {
+        self.chunks.get_or_init(|| Chunks::new(self.snapshot.bytes())).clone()
+    }
+
+    /// Whether these frames are the shared ones.
+    pub(super) fn shares(&self, chunks: &Chunks) -> bool {
+        self.chunks.get().is_some_and(|shared| Arc::ptr_eq(&shared.frames, &chunks.frames))
+    }
+
+    /// Bytes of the snapshot and of its frames, if there are any.
+    pub(super) fn memory(&self) -> usize {
+        let bytes = self.snapshot.bytes().len();
+        bytes + self.chunks.get().map_or(0, |_| bytes)
+    }
+
     pub(super) fn new(snapshot: Snapshot) -> Self {
         let version = Arc::new(snapshot.version().clone());
         Self { snapshot, version, chunks: OnceCell::new() }
@@ -35,7 +51,7 @@ impl Base {
         }
         // Whoever shares nothing with the snapshot gets all of it, in frames that everybody shares.
         if self.version.dots.keys().all(|actor| known.get(actor) == 0) {
-            return Some(self.chunks.get_or_init(|| Chunks::new(self.snapshot.bytes())).clone());
+            return Some(self.whole());
         }
         // One whose content does not hold together although its checksum fits is for the reader to refuse.
         let difference = self.snapshot.difference(known);
@@ -61,6 +77,11 @@ impl Chunks {
             Frame::from(frame::Snapshot { index: index as u32, last: index + 1 == count, bytes }).encode()
         });
         Self { frames: frames.collect(), next: 0, bytes: snapshot.len() as u64 }
+    }
+
+    /// The same for all that share these frames.
+    pub(super) fn address(&self) -> usize {
+        self.frames.as_ptr().addr()
     }
 
     pub(super) fn peek(&self) -> Option<&Bytes> {
@@ -100,6 +121,17 @@ impl CatchUp {
             return false;
         };
         self.chunks = Some(chunks);
+        self.will_hold(base);
+        true
+    }
+
+    /// Sends all of `base` from its start, whatever was being sent.
+    pub(super) fn send_whole(&mut self, base: &Base) {
+        self.chunks = Some(base.whole());
+        self.will_hold(base);
+    }
+
+    fn will_hold(&mut self, base: &Base) {
         for (actor, counter) in &base.version.dots {
             // A snapshot holds nothing but what is durable, and whoever merges it knows that of the actors that it names. A
             // difference does not name those of which the reader holds everything.
@@ -109,7 +141,6 @@ impl CatchUp {
                 *durable = (*durable).max(*counter);
             }
         }
-        true
     }
 }
 

@@ -68,8 +68,9 @@ impl Durability {
         if self.pending.is_empty() { end } else { self.position }
     }
 
-    pub(super) fn starve(&mut self, id: MemberId, actor: Actor) {
-        self.starved.insert((id, actor));
+    /// Notes that a batch of this member was dropped. Returns whether it is the first.
+    pub(super) fn starve(&mut self, id: MemberId, actor: Actor) -> bool {
+        self.starved.insert((id, actor))
     }
 
     pub(super) fn is_starved(&self, id: MemberId) -> bool {
@@ -121,10 +122,17 @@ impl Room {
         if self.tail.front() < self.tail.base() {
             self.trim();
         }
-        if self.durability.bytes <= self.config.undurable_bytes / 2 {
-            for (id, actor) in std::mem::take(&mut self.durability.starved) {
-                self.ask_again(id, actor);
-            }
+        self.ask_starved();
+    }
+
+    /// Asks for what was dropped because there was no room, once there is.
+    pub(super) fn ask_starved(&mut self) {
+        if self.paused || self.durability.bytes > self.config.undurable_bytes / 2 {
+            return;
+        }
+        for (id, actor) in std::mem::take(&mut self.durability.starved) {
+            self.ask_again(id, actor);
+            self.acknowledge(id);
         }
     }
 

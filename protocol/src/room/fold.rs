@@ -149,6 +149,7 @@ impl Room {
             if cursor >= position || self.tail.cost(cursor, self.tail.end()) <= self.config.member_bytes {
                 continue;
             }
+            self.drops.readers += 1;
             match &mut member.place {
                 Place::Live(cursor) if self.config.sabotage().skip_resync => *cursor = position,
                 Place::CatchUp(plan) => plan.cursor = None,

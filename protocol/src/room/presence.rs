@@ -49,6 +49,8 @@ pub(super) struct Presence {
     front: Position,
     /// No encoding before this.
     not_before: Duration,
+    /// Frames that were dropped for those who had not read them.
+    dropped: u64,
 }
 
 impl Presence {
@@ -188,6 +190,7 @@ impl Presence {
         while self.frames.len() > KEPT_FRAMES {
             self.frames.pop_front();
             self.front += 1;
+            self.dropped += 1;
         }
         true
     }
@@ -220,6 +223,11 @@ impl Presence {
         let frame = self.frames.get((*cursor - self.front) as usize)?.clone();
         *cursor += 1;
         Some(frame)
+    }
+
+    /// How many frames were dropped since the last call. That nobody lacked them is not known.
+    pub(super) fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
     }
 
     /// The position after the last frame.

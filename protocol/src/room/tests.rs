@@ -2,6 +2,7 @@
 
 mod durable;
 mod joining;
+mod memory;
 mod refusing;
 
 use std::collections::BTreeMap;

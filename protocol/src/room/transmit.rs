@@ -10,7 +10,7 @@ use super::catch_up::{Base, CatchUp, covers, durable_frames, vector_frames};
 use super::member::{Member, Place};
 use super::tail::{Kind, Tail};
 use super::{Clock, MemberId, Room};
-use crate::{Frame, frame};
+use crate::{Code, Frame, frame};
 
 /// Collects frames up to a number of bytes; the first always fits, so that a small limit never stops a lane.
 struct Budget<'a> {
@@ -46,6 +46,7 @@ impl Room {
             actors: &self.actors,
             front_version: &self.front_version,
             entries: self.config.vector_entries,
+            paused: self.durability.is_starved(id).then_some(Code::Overloaded),
         };
         let mut budget = Budget { left: max_bytes, taken: 0, out };
         source.fill(id, member, &mut budget);
@@ -86,6 +87,8 @@ struct Source<'a> {
     front_version: &'a Arc<VersionVector>,
     /// Of a vector in one frame.
     entries: usize,
+    /// Why the member's batches are not taken for now.
+    paused: Option<Code>,
 }
 
 impl Source<'_> {
@@ -173,8 +176,9 @@ impl Source<'_> {
         let Some((actor, state)) = member.lease.and_then(|actor| Some((actor, self.actors.get(actor)?))) else {
             return;
         };
-        if member.received_moved && budget.push(&Frame::from(frame::Received { counter: state.held }).encode()) {
-            member.received_moved = false;
+        if member.received_moved {
+            let received = frame::Received { counter: state.held, paused: self.paused };
+            member.received_moved = !budget.push(&Frame::from(received).encode());
         }
         if member.durable_moved {
             let vector = VersionVector::from(Dot::new(actor, state.durable));

@@ -1,6 +1,7 @@
 //! Local, sent, durable: each edit in exactly one state, and truthfully so.
 
 use inkwire_document::Actor;
+use inkwire_protocol::Code;
 use inkwire_protocol::client::{Event, Lanes};
 use inkwire_protocol::frame::{Durable, Received};
 
@@ -17,7 +18,7 @@ fn an_edit_is_local_then_sent_then_durable() {
         assert_eq!(batches.iter().map(|batch| (batch.first, batch.last())).collect::<Vec<_>>(), [(1, 2), (3, 3)]);
         assert_eq!(peer.status(id), (0, 2, 0));
         peer.events();
-        peer.say(channel, Received { counter: 3 });
+        peer.say(channel, Received { counter: 3, paused: None });
         assert_eq!(peer.status(id), (0, 2, 0), "received is not durable");
         peer.say(channel, Durable { vector: vector(&[(Actor(5), 2)]) });
         assert_eq!(peer.status(id), (0, 1, 1));
@@ -54,4 +55,25 @@ fn nothing_is_under_way_without_a_connection() {
     peer.client.disconnected(peer.at());
     assert_eq!(peer.status(id), (1, 0, 0));
     assert!(peer.events().contains(&Event::Status(id)));
+}
+
+#[test]
+fn a_relay_that_takes_nothing_for_now_says_so_and_when_it_does_again() {
+    for lanes in BOTH {
+        let (mut peer, id, channel) = Peer::editor(lanes);
+        let why = |peer: &Peer| peer.client.replica(id).expect("open").paused();
+        peer.insert(id, 0, "abc").expect("an editor");
+        peer.events();
+        peer.say(channel, Received { counter: 0, paused: Some(Code::Overloaded) });
+        assert_eq!(why(&peer), Some(Code::Overloaded));
+        assert_eq!(peer.events(), [Event::Status(id)]);
+        peer.say(channel, Received { counter: 0, paused: Some(Code::Overloaded) });
+        assert_eq!(peer.events(), [], "nothing new");
+        peer.insert(id, 3, "d").expect("an edit is made all the same");
+        peer.say(channel, Received { counter: 4, paused: None });
+        assert_eq!(why(&peer), None);
+        peer.say(channel, Received { counter: 4, paused: Some(Code::Overloaded) });
+        peer.reconnect();
+        assert_eq!(why(&peer), None, "a new lane has not said it");
+    }
 }

@@ -98,7 +98,7 @@ fn what_came_before_a_refused_batch_stays_what_it_is() {
         peer.insert(id, 0, "kept ").expect("an editor");
         peer.insert(id, 5, "refused").expect("an editor");
         let sent = peer.take_batches();
-        peer.say(channel, Received { counter: 5 });
+        peer.say(channel, Received { counter: 5, paused: None });
         peer.say(channel, Refused { actor: Actor(5), first: 6, code: Code::ClockAhead, reason: "ahead".into() });
         assert_eq!(peer.status(id), (2, 0, 0));
         // The relay comes back without what it had taken, time and again.

@@ -98,7 +98,7 @@ fn any_frame(random: &mut Random) -> Frame {
         }
         .into(),
         13 => Synced { vector: vector(r) }.into(),
-        14 => Received { counter: number(r) }.into(),
+        14 => Received { counter: number(r), paused: r.one_in(2).then_some(Code::Overloaded) }.into(),
         15 => Durable { vector: vector(r) }.into(),
         16 => ResendFrom { counter: number(r) }.into(),
         17 => Offer {

@@ -113,7 +113,8 @@ pub(crate) fn samples() -> Vec<(&'static str, Frame)> {
             .into(),
         ),
         ("synced", Synced { vector: vector(&[(5, 15), (ACTOR.0, 70_000)]) }.into()),
-        ("received", Received { counter: 70_005 }.into()),
+        ("received", Received { counter: 70_005, paused: None }.into()),
+        ("received_paused", Received { counter: 70_005, paused: Some(Code::Overloaded) }.into()),
         ("durable", Durable { vector: vector(&[(5, 15)]) }.into()),
         ("resend_from", ResendFrom { counter: 70_001 }.into()),
         (

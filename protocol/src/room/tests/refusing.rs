@@ -165,8 +165,11 @@ fn a_jump_within_a_lane_closes_it_and_a_gap_before_it_is_asked_for() {
 #[test]
 fn frames_that_a_client_may_not_send_close_the_lane() {
     let mut hall = Hall::editors(&[1]);
-    let frames: [Frame; 3] =
-        [frame::Received { counter: 1 }.into(), frame::Ping { nonce: 1 }.into(), frame::CloseDocument {}.into()];
+    let frames: [Frame; 3] = [
+        frame::Received { counter: 1, paused: None }.into(),
+        frame::Ping { nonce: 1 }.into(),
+        frame::CloseDocument {}.into(),
+    ];
     for frame in frames {
         let closed = hall.room.receive(hall.clock, MemberId(1), frame);
         assert_eq!(closed.map_err(|(code, _)| code), Err(Code::UnexpectedFrame));
