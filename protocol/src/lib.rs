@@ -8,7 +8,7 @@
 //! - [`wire`]: what surrounds frames on streams, messages and datagrams, and the check before anything is allocated.
 //! - [`code`]: the error codes that travel in `Close` and `Refused`.
 //! - [`limits`]: every bound of the protocol, by name.
-//! - [`record`]: what a room hands to the store for one accepted batch.
+//! - [`record`]: what a room hands to the store: accepted batches, and who wrote what a snapshot covers.
 //! - [`random`]: the seeded generator that both ends draw from.
 //! - [`receipt`]: the proof that a relay had accepted a batch, for whoever offers it again.
 //! - [`client`]: the client's half of a session.

@@ -1,9 +1,11 @@
-//! What a room hands to the store for one accepted batch, and what the store gives back.
+//! What a room hands to the store, and what the store gives back: accepted batches, and who wrote what a snapshot covers.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use inkwire_document::Batch;
+use inkwire_document::{Actor, Batch};
+
+use crate::Chain;
 
 /// The BLAKE3 digest of a batch's encoded operations. Part of its identity: two bodies of one operation both survive.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -50,4 +52,16 @@ impl LogRecord {
     pub fn operations(&self) -> &Bytes {
         &self.batch.operations
     }
+}
+
+/// What is stored beside a snapshot of one actor that wrote in it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ActorRecord {
+    /// The actor.
+    pub actor: Actor,
+    /// The authenticated subject that first used it.
+    pub subject: Arc<str>,
+    /// The running digest of its batches up to the counter that the snapshot covers; `None` when it is not known, because the
+    /// snapshot is of a version that stored none.
+    pub chain: Option<Chain>,
 }

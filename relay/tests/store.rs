@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use inkwire_document::{Actor, VersionVector};
+use inkwire_document::VersionVector;
+use inkwire_protocol::record::ActorRecord;
 use inkwire_protocol::{Channel, Code, Frame, frame};
 use inkwire_relay::Relay;
 use inkwire_storage::{Append, DocumentKey, Loaded, MemoryStore, Store, StoreError};
@@ -69,7 +70,7 @@ impl Store for Gate {
         document: &DocumentKey,
         snapshot: Bytes,
         version: VersionVector,
-        actors: Vec<(Actor, Arc<str>)>,
+        actors: Vec<ActorRecord>,
     ) -> Result<(), StoreError> {
         self.snapshots.fetch_add(1, Ordering::Relaxed);
         self.inner.commit_snapshot(document, snapshot, version, actors).await

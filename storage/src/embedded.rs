@@ -34,7 +34,8 @@ use std::thread::JoinHandle;
 
 use ::bytes::Bytes;
 use async_trait::async_trait;
-use inkwire_document::{Actor, VersionVector};
+use inkwire_document::VersionVector;
+use inkwire_protocol::record::ActorRecord;
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -313,7 +314,7 @@ impl Store for EmbeddedStore {
         document: &DocumentKey,
         snapshot: Bytes,
         version: VersionVector,
-        actors: Vec<(Actor, Arc<str>)>,
+        actors: Vec<ActorRecord>,
     ) -> Result<(), StoreError> {
         self.health().await?;
         if snapshot.len() > MAX_SNAPSHOT_BYTES {

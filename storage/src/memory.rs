@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use inkwire_document::{Actor, VersionVector};
-use inkwire_protocol::record::LogRecord;
+use inkwire_document::VersionVector;
+use inkwire_protocol::record::{ActorRecord, LogRecord};
 use parking_lot::Mutex;
 
 use crate::contents::{RowKey, Succession, covers, succession};
@@ -113,7 +113,7 @@ impl Store for MemoryStore {
         document: &DocumentKey,
         snapshot: Bytes,
         version: VersionVector,
-        actors: Vec<(Actor, Arc<str>)>,
+        actors: Vec<ActorRecord>,
     ) -> Result<(), StoreError> {
         self.with_state(|state| {
             let stored = state.documents.entry(document.clone()).or_default();

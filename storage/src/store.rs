@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use inkwire_document::{Actor, VersionVector};
-use inkwire_protocol::record::LogRecord;
+use inkwire_document::VersionVector;
+use inkwire_protocol::record::{ActorRecord, LogRecord};
 
 use crate::error::StoreError;
 
@@ -55,8 +55,9 @@ pub struct StoredSnapshot {
     pub snapshot: Bytes,
     /// What the state covers.
     pub version: VersionVector,
-    /// Which subject first used each actor, for every actor in `version`.
-    pub actors: Vec<(Actor, Arc<str>)>,
+    /// Which subject first used each actor, and the running digest of what the snapshot covers of it; for every actor in
+    /// `version`.
+    pub actors: Vec<ActorRecord>,
 }
 
 /// Everything that opening a document needs. A document that was never written is the default: no snapshot, no rows.
@@ -104,7 +105,7 @@ pub trait Store: Send + Sync + 'static {
         document: &DocumentKey,
         snapshot: Bytes,
         version: VersionVector,
-        actors: Vec<(Actor, Arc<str>)>,
+        actors: Vec<ActorRecord>,
     ) -> Result<(), StoreError>;
 
     /// The current incarnation of the document called `name`; 0 when it was never deleted or never existed.

@@ -8,6 +8,7 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use inkwire_protocol::record::ActorRecord;
 use inkwire_storage::embedded::Options;
 use inkwire_storage::{EmbeddedStore, Store, StoreError};
 use support::{actors, append, document, snapshot_bytes, summary, version};
@@ -50,7 +51,9 @@ async fn format_1_opens() {
     assert_eq!(summary(&first), (Some(vec![(1, 3)]), vec![(2, 1, 1), (1, 4, 1)]));
     let snapshot = first.snapshot.unwrap();
     assert_eq!(snapshot.snapshot, snapshot_bytes(&snapshot.version, 2000));
-    assert_eq!(snapshot.actors, actors(&snapshot.version));
+    // It is from before running digests were stored.
+    let before = actors(&snapshot.version).into_iter().map(|record| ActorRecord { chain: None, ..record });
+    assert_eq!(snapshot.actors, before.collect::<Vec<_>>());
     let second = store.load(&document(1)).await.unwrap();
     assert_eq!(summary(&second), (None, vec![(5, 1, 2), (5, 3, 1), (6, 1, 1)]));
     let written = [append(1, 5, 1, 2), append(1, 5, 3, 1), append(1, 6, 1, 1)];

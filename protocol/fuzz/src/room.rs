@@ -7,7 +7,7 @@ use bytes::Bytes;
 use inkwire_document::{Applied, Document, Position, Snapshot, VersionVector};
 use inkwire_protocol::limits::MAX_FRAME_BYTES;
 use inkwire_protocol::receipt::ReceiptKeys;
-use inkwire_protocol::record::{Digest, LogRecord};
+use inkwire_protocol::record::{ActorRecord, Digest, LogRecord};
 use inkwire_protocol::room::{Clock, Join, Loaded, MemberId, RecordNumber, Room, RoomConfig};
 use inkwire_protocol::{Frame, frame};
 
@@ -239,7 +239,7 @@ impl World {
             self.stored.iter().map(|record| (record.batch.actor, record.subject.clone())).collect();
         let loaded = Loaded {
             snapshot: self.snapshot.clone(),
-            actors: subjects.into_iter().collect(),
+            actors: subjects.into_iter().map(|(actor, subject)| ActorRecord { actor, subject, chain: None }).collect(),
             batches: self.stored.clone(),
         };
         self.room = Room::new(self.config.clone(), "d".into(), 0, loaded, keys(), choices.arbitrary()?);

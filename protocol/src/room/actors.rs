@@ -5,10 +5,10 @@ use inkwire_document::{Actor, Batch, Dot, VersionVector};
 
 use super::MemberId;
 use crate::Chain;
-use crate::record::Digest;
+use crate::record::{ActorRecord, Digest};
 
 /// What a room knows of one actor.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ActorState {
     /// Who writes as it; bound at its first use. `None` when the store did not know.
     pub(super) subject: Option<Arc<str>>,
@@ -16,9 +16,11 @@ pub(super) struct ActorState {
     pub(super) held: u64,
     /// The highest counter that is durable.
     pub(super) durable: u64,
-    /// The running digest of what is held, and whether it is not known: a snapshot says nothing of the batches in it.
-    chain: Chain,
-    pub(super) chain_unknown: bool,
+    /// The running digest of what is held, if it is known: a snapshot says nothing of the batches in it, and what is stored
+    /// beside an old one does not either.
+    pub(super) chain: Option<Chain>,
+    /// The running digest up to what the newest snapshot covers.
+    pub(super) folded: Option<Chain>,
     /// The member that writes as it now.
     pub(super) holder: Option<MemberId>,
     /// Its lease ends when this counter is durable.
@@ -27,16 +29,26 @@ pub(super) struct ActorState {
     free: bool,
 }
 
+impl Default for ActorState {
+    fn default() -> Self {
+        Self {
+            subject: None,
+            held: 0,
+            durable: 0,
+            chain: Some(Chain::default()),
+            folded: Some(Chain::default()),
+            holder: None,
+            releasing: None,
+            free: false,
+        }
+    }
+}
+
 impl ActorState {
     /// Holds another batch.
     pub(super) fn hold(&mut self, batch: &Batch, digest: &Digest) {
         self.held = batch.last();
-        self.chain = self.chain.then(batch.first, batch.count, digest);
-    }
-
-    /// The running digest of what is held, if it is known.
-    pub(super) fn chain(&self) -> Option<Chain> {
-        (!self.chain_unknown).then_some(self.chain)
+        self.chain = self.chain.map(|chain| chain.then(batch.first, batch.count, digest));
     }
 }
 
@@ -140,11 +152,15 @@ impl Actors {
             .collect()
     }
 
-    /// Everybody who wrote something.
-    pub(super) fn subjects(&self) -> Vec<(Actor, Arc<str>)> {
-        let known =
-            |(actor, state): (&Actor, &ActorState)| Some((*actor, state.subject.clone()?)).filter(|_| state.held > 0);
-        self.states.iter().filter_map(known).collect()
+    /// Everybody who wrote something, as it is to be stored beside a snapshot: `moved` are the running digests that the newest
+    /// one does not have yet.
+    pub(super) fn records(&self, moved: &BTreeMap<Actor, Option<Chain>>) -> Vec<ActorRecord> {
+        let record = |(actor, state): (&Actor, &ActorState)| {
+            let subject = state.subject.clone().filter(|_| state.held > 0)?;
+            let chain = moved.get(actor).copied().unwrap_or(state.folded);
+            Some(ActorRecord { actor: *actor, subject, chain })
+        };
+        self.states.iter().filter_map(record).collect()
     }
 
     fn vector(&self, counter: impl Fn(&ActorState) -> u64) -> VersionVector {

@@ -1,12 +1,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use inkwire_document::{Actor, Batch, Limits, Snapshot};
+use inkwire_document::{Batch, Limits, Snapshot};
 
 use super::sabotage::Sabotage;
 use crate::frame::Open;
 use crate::limits::{MAX_CLOCK_AHEAD, PRESENCE_TTL, VECTOR_PART_ENTRIES};
-use crate::record::LogRecord;
+use crate::record::{ActorRecord, LogRecord};
 use crate::{Code, Role};
 
 /// One open of one session in a room. The shell makes them; they are never used again.
@@ -91,8 +91,8 @@ impl RoomConfig {
 pub struct Loaded {
     /// The newest snapshot.
     pub snapshot: Option<Snapshot>,
-    /// Who wrote as the actors that the snapshot covers.
-    pub actors: Vec<(Actor, Arc<str>)>,
+    /// Who wrote as the actors that the snapshot covers, with the running digest of what it covers of each.
+    pub actors: Vec<ActorRecord>,
     /// The log after the snapshot, in the order in which it was written. What the snapshot covers already is passed over.
     pub batches: Vec<LogRecord>,
 }
@@ -123,6 +123,7 @@ pub struct FoldInput {
     pub snapshot: Option<Snapshot>,
     /// Durable batches, in log order.
     pub batches: Vec<Batch>,
-    /// Who wrote as every actor of the snapshot and the batches; stored beside the new snapshot.
-    pub actors: Vec<(Actor, Arc<str>)>,
+    /// Who wrote as every actor of the snapshot and the batches, with the running digest up to there; stored beside the new
+    /// snapshot.
+    pub actors: Vec<ActorRecord>,
 }

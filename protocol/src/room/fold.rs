@@ -1,5 +1,6 @@
 //! Loading, and folding what is durable into a new snapshot.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use inkwire_document::{Actor, Snapshot, VersionVector};
@@ -9,13 +10,15 @@ use super::catch_up::{Base, covers};
 use super::member::Place;
 use super::tail::{Kind, Position};
 use super::{FoldInput, Loaded, Room};
-use crate::record::LogRecord;
+use crate::Chain;
+use crate::record::{ActorRecord, LogRecord};
 
 /// The fold that is under way, if any.
 #[derive(Debug, Default)]
 pub(super) struct Fold {
-    /// It covers what is before this position.
-    running: Option<Position>,
+    /// It covers what is before this position. Of the actors that wrote between the snapshot before and there: the running
+    /// digest up to there.
+    running: Option<(Position, BTreeMap<Actor, Option<Chain>>)>,
 }
 
 impl Fold {
@@ -30,16 +33,18 @@ impl Room {
         if let Some(snapshot) = snapshot {
             for dot in snapshot.version().iter() {
                 let state = self.actors.entry(*dot.actor);
-                (state.held, state.durable, state.chain_unknown) = (dot.counter, dot.counter, true);
+                (state.held, state.durable) = (dot.counter, dot.counter);
+                (state.chain, state.folded) = (None, None);
             }
             self.latest_time = snapshot.latest_time().unwrap_or_default();
             let base = Base::new(snapshot);
             self.front_version = base.version.clone();
             self.base = Some(base);
         }
-        for (actor, subject) in actors {
+        for ActorRecord { actor, subject, chain } in actors {
             if let Some(state) = self.actors.get_mut(actor) {
                 state.subject = Some(subject);
+                (state.chain, state.folded) = (chain, chain);
             }
         }
         // The order of the log is that of arrival, except where a store took a write first that was made later, or kept one of
@@ -120,18 +125,38 @@ impl Room {
         if batches.is_empty() {
             return None;
         }
-        self.fold.running = Some(durable);
+        let moved = self.chains_at(durable);
+        let actors = self.actors.records(&moved);
+        self.fold.running = Some((durable, moved));
         let snapshot = self.base.as_ref().map(|base| base.snapshot.clone());
-        Some(FoldInput { snapshot, batches, actors: self.actors.subjects() })
+        Some(FoldInput { snapshot, batches, actors })
+    }
+
+    /// The running digests at a position in the tail, of those who wrote between its base and there.
+    fn chains_at(&self, position: Position) -> BTreeMap<Actor, Option<Chain>> {
+        let mut chains = BTreeMap::new();
+        for entry in self.tail.range(self.tail.base(), position) {
+            if let Kind::Batch { record, .. } = &entry.kind
+                && let Some(state) = self.actors.get(record.batch.actor)
+            {
+                let batch = &record.batch;
+                let chain = chains.entry(batch.actor).or_insert(state.folded);
+                *chain = chain.map(|chain| chain.then(batch.first, batch.count, &record.digest));
+            }
+        }
+        chains
     }
 
     /// The fold's result is stored. Readers that are near keep their place; those that are further behind than their budget are
     /// brought up to date from the new snapshot when they drain. A snapshot that lacks something of what was to be folded is
     /// not taken; returns whether it was.
     pub fn folded(&mut self, snapshot: Snapshot) -> bool {
-        let Some(position) = self.fold.running.take() else { return false };
+        let Some((position, chains)) = self.fold.running.take() else { return false };
         if !self.is_covered(snapshot.version(), position) {
             return false;
+        }
+        for (actor, chain) in chains {
+            self.actors.entry(actor).folded = chain;
         }
         let old_base = self.tail.base();
         let old_version = self.base.as_ref().map_or_else(Arc::default, |base| base.version.clone());

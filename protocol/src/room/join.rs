@@ -202,7 +202,7 @@ impl Room {
         if let Some(older) = superseded {
             self.wake(older);
         }
-        let known = self.actors.get(actor).and_then(|state| state.chain());
+        let known = self.actors.get(actor).and_then(|state| state.chain);
         let digest = known.filter(|_| !self.config.sabotage().lease_without_digest);
         Lease { actor, next, ticket, digest }
     }

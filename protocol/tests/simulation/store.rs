@@ -8,17 +8,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use inkwire_document::{Actor, Batch, Document, FoldError, Snapshot, VersionVector, fold};
 use inkwire_protocol::random::Random;
-use inkwire_protocol::record::LogRecord;
+use inkwire_protocol::record::{ActorRecord, LogRecord};
 use inkwire_protocol::room::{FoldInput, Loaded, RecordNumber};
 
-type Subjects = Vec<(Actor, Arc<str>)>;
+type Actors = Vec<ActorRecord>;
 
 #[derive(Clone)]
 pub struct Store {
-    snapshot: Option<(Bytes, Subjects)>,
+    snapshot: Option<(Bytes, Actors)>,
     rows: Vec<LogRecord>,
     flights: Vec<Flight>,
-    folding: Option<(Duration, Bytes, Subjects)>,
+    folding: Option<(Duration, Bytes, Actors)>,
 }
 
 #[derive(Clone)]
@@ -103,7 +103,10 @@ impl Store {
 
     /// Who wrote as every actor.
     pub fn subjects(&self) -> BTreeMap<Actor, Arc<str>> {
-        let folded = self.snapshot.iter().flat_map(|(_, subjects)| subjects.iter().cloned());
+        let folded = self
+            .snapshot
+            .iter()
+            .flat_map(|(_, actors)| actors.iter().map(|record| (record.actor, record.subject.clone())));
         let rows = self.rows.iter().map(|row| (row.batch.actor, row.subject.clone()));
         folded.chain(rows).collect()
     }

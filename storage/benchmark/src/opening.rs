@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use inkwire_document::{Actor, VersionVector};
+use inkwire_protocol::record::ActorRecord;
 use inkwire_storage::embedded::Options;
 use inkwire_storage::{DocumentKey, EmbeddedStore, Store};
 
@@ -23,7 +24,7 @@ pub fn run(directory: &Path, mebibytes: u64) {
             let mut version = VersionVector::new();
             version.dots.insert(Actor(1), 1);
             let bytes = Bytes::from(vec![document as u8; SNAPSHOT_BYTES]);
-            store.commit_snapshot(&key, bytes, version, vec![(Actor(1), "someone".into())]).await.expect("committed");
+            store.commit_snapshot(&key, bytes, version, vec![ActorRecord { actor: Actor(1), subject: "someone".into(), chain: None }]).await.expect("committed");
         }
         store.close().await;
     });

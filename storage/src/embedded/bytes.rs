@@ -41,6 +41,10 @@ impl<'a> Fields<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
+    pub(super) fn bytes16(&mut self) -> Option<[u8; 16]> {
+        self.array()
+    }
+
     pub(super) fn bytes32(&mut self) -> Option<[u8; 32]> {
         self.array()
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use bytes::Bytes;
-use inkwire_document::{Actor, VersionVector};
+use inkwire_document::VersionVector;
+use inkwire_protocol::record::ActorRecord;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Shared;
@@ -31,7 +32,7 @@ pub(super) struct Snapshot {
     pub(super) document: DocumentKey,
     pub(super) snapshot: Bytes,
     pub(super) version: VersionVector,
-    pub(super) actors: Vec<(Actor, Arc<str>)>,
+    pub(super) actors: Vec<ActorRecord>,
     pub(super) done: oneshot::Sender<Result<(), StoreError>>,
     /// The room that it takes, until it is done.
     pub(super) _room: OwnedSemaphorePermit,

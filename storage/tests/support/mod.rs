@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use inkwire_document::{Actor, Batch, VersionVector};
-use inkwire_protocol::record::LogRecord;
+use inkwire_protocol::Chain;
+use inkwire_protocol::record::{ActorRecord, Digest, LogRecord};
 use inkwire_storage::{Append, DocumentKey, Loaded};
 
 /// SplitMix64: small, seeded, and the same everywhere.
@@ -71,8 +72,14 @@ pub fn snapshot_bytes(version: &VersionVector, length: usize) -> Bytes {
     bytes.into()
 }
 
-pub fn actors(version: &VersionVector) -> Vec<(Actor, Arc<str>)> {
-    version.dots.keys().map(|actor| (*actor, Arc::from(format!("subject-{}", actor.0)))).collect()
+/// Who wrote what `version` covers; of every third actor the running digest is not known.
+pub fn actors(version: &VersionVector) -> Vec<ActorRecord> {
+    let record = |(actor, counter): (&Actor, &u64)| {
+        let chain = Chain::default().then(1, *counter as u32, &Digest::of(&actor.0.to_le_bytes()));
+        let subject = format!("subject-{}", actor.0).into();
+        ActorRecord { actor: *actor, subject, chain: Some(chain).filter(|_| actor.0 % 3 > 0) }
+    };
+    version.dots.iter().map(record).collect()
 }
 
 /// What a snapshot covers, and each row's actor, first counter and count.

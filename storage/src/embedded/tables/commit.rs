@@ -1,10 +1,10 @@
 //! Settling a journal's rows, and committing snapshots.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use inkwire_document::{Actor, VersionVector};
+use inkwire_document::VersionVector;
+use inkwire_protocol::record::ActorRecord;
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::load::{document_row, read_segment, segment_rows, snapshot_row};
@@ -70,7 +70,7 @@ impl Tables {
         document: &DocumentKey,
         snapshot: &Bytes,
         version: VersionVector,
-        actors: Vec<(Actor, Arc<str>)>,
+        actors: Vec<ActorRecord>,
     ) -> Result<(), StoreError> {
         self.guarded(&format!("committing a snapshot of {document}"), || {
             let transaction = begin(&self.database)?;
@@ -191,7 +191,7 @@ fn put_snapshot(
     row: DocumentRow,
     snapshot: &Bytes,
     version: VersionVector,
-    actors: Vec<(Actor, Arc<str>)>,
+    actors: Vec<ActorRecord>,
 ) -> Result<(), Failure> {
     let mut count = 0_u32;
     for bytes in snapshot.chunks(SNAPSHOT_CHUNK_BYTES - 8) {

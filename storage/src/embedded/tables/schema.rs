@@ -1,9 +1,8 @@
 //! Tables, keys and values as bytes; `docs/src/protocol/storage-format.md` is the same, for readers.
 
-use std::sync::Arc;
-
 use inkwire_document::{Actor, VersionVector};
-use inkwire_protocol::record::Digest;
+use inkwire_protocol::Chain;
+use inkwire_protocol::record::{ActorRecord, Digest};
 use redb::TableDefinition;
 
 use super::Failure;
@@ -143,14 +142,14 @@ numbers!(DocumentRow { id, open_segment, snapshot });
 numbers!(SegmentRow { rows, sum });
 
 /// What commits a snapshot: `bytes u64 | chunks u32 | hash [32] | dots u32, (actor u64, counter u64)* | actors u32,
-/// (actor u64, subject)*`.
+/// (actor u64, subject)* | digests u32, (index in actors u32, digest [16])*`. A row that ends before the digests has none.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct SnapshotRow {
     pub(super) bytes: u64,
     pub(super) chunks: u32,
     pub(super) hash: [u8; 32],
     pub(super) version: VersionVector,
-    pub(super) actors: Vec<(Actor, Arc<str>)>,
+    pub(super) actors: Vec<ActorRecord>,
 }
 
 impl SnapshotRow {
@@ -165,9 +164,15 @@ impl SnapshotRow {
             out.extend_from_slice(&counter.to_le_bytes());
         }
         out.extend_from_slice(&(self.actors.len() as u32).to_le_bytes());
-        for (actor, subject) in &self.actors {
-            out.extend_from_slice(&actor.0.to_le_bytes());
-            put_text(&mut out, subject);
+        for record in &self.actors {
+            out.extend_from_slice(&record.actor.0.to_le_bytes());
+            put_text(&mut out, &record.subject);
+        }
+        let known = self.actors.iter().zip(0_u32..).filter_map(|(record, index)| Some((index, record.chain?)));
+        out.extend_from_slice(&(known.clone().count() as u32).to_le_bytes());
+        for (index, Chain(digest)) in known {
+            out.extend_from_slice(&index.to_le_bytes());
+            out.extend_from_slice(&digest);
         }
         out
     }
@@ -181,8 +186,41 @@ impl SnapshotRow {
         }
         let mut actors = Vec::new();
         for _ in 0..fields.u32()? {
-            actors.push((Actor(fields.u64()?), fields.text()?.into()));
+            let (actor, subject) = (Actor(fields.u64()?), fields.text()?.into());
+            actors.push(ActorRecord { actor, subject, chain: None });
+        }
+        if !fields.0.is_empty() {
+            for _ in 0..fields.u32()? {
+                let index = usize::try_from(fields.u32()?).ok()?;
+                actors.get_mut(index)?.chain = Some(Chain(fields.bytes16()?));
+            }
         }
         Some(Self { bytes, chunks, hash, version, actors })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_row_with_and_without_digests_is_read() {
+        let record = |actor, chain| ActorRecord { actor: Actor(actor), subject: format!("user-{actor}").into(), chain };
+        let version = VersionVector { dots: [(Actor(1), 3), (Actor(2), 1), (Actor(3), 9)].into() };
+        let actors = vec![record(1, Some(Chain([7; 16]))), record(2, None), record(3, Some(Chain([9; 16])))];
+        let row = SnapshotRow { bytes: 5, chunks: 1, hash: [3; 32], version, actors };
+        let bytes = row.to_bytes();
+        assert_eq!(SnapshotRow::from_bytes(&bytes), Some(row.clone()));
+        // As it was written before there were any.
+        let before = &bytes[..bytes.len() - 4 - 2 * 20];
+        let read = SnapshotRow::from_bytes(before).expect("it is read");
+        assert!(read.actors.iter().all(|record| record.chain.is_none()));
+        assert_eq!((read.version, read.actors.len()), (row.version.clone(), 3));
+        for end in before.len() + 1..bytes.len() {
+            assert_eq!(SnapshotRow::from_bytes(&bytes[..end]), None, "cut at {end}");
+        }
+        // A digest of an actor that is not there.
+        let wrong = [before, &1_u32.to_le_bytes(), &3_u32.to_le_bytes(), &[0; 16]].concat();
+        assert_eq!(SnapshotRow::from_bytes(&wrong), None);
     }
 }
