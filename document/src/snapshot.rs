@@ -1,6 +1,8 @@
 //! Encoded states and differences between them.
 
+mod blocks;
 mod checksum;
+mod columns;
 pub(crate) mod containers;
 mod decode;
 pub(crate) mod encode;
@@ -14,7 +16,7 @@ use bytes::Bytes;
 
 use crate::batch::{Batch, BatchError};
 use crate::document::{Applied, ApplyError, Document};
-use crate::ids::VersionVector;
+use crate::ids::{Actor, VersionVector};
 
 use checksum::xxh64;
 use state::State;
@@ -157,13 +159,20 @@ impl Snapshot {
         &self.bytes
     }
 
-    /// What a reader at `have` lacks of this, as a (partial) snapshot. Does not build the text. Its bytes are in proportion
-    /// to what is missing.
+    /// What a reader at `have` lacks of this, as a (partial) snapshot. Does not build the text, and reads only those blocks
+    /// of it in which something may be missing: its bytes and the work are in proportion to what is.
     ///
     /// # Errors
     /// When the content does not hold together although its checksum fits.
     pub fn difference(&self, have: &VersionVector) -> Result<Bytes, SnapshotError> {
-        Ok(encode::encode(&self.state()?.difference(have)))
+        let lacks = |(actor, &version): (&Actor, &u64)| version > have.get(actor).max(self.base.get(actor));
+        if self.is_whole && self.version.dots.keys().all(|actor| have.get(actor) == 0) {
+            return Ok(self.bytes.clone());
+        }
+        if !self.version.dots.iter().any(lacks) {
+            return Ok(encode::encode(&State::default()));
+        }
+        Ok(encode::encode(&decode::decode_lacking(&self.bytes[HEADER..], have)?.difference(have)))
     }
 }
 

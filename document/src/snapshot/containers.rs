@@ -1,7 +1,8 @@
 //! Lists, sets and counters in snapshots, each kind in a section of its own.
 
-use super::decode::{Input, RANGE, decode_deletion, decode_sequence, known, written};
-use super::encode::{bytes, encode_deletion, encode_sequence, number, part, section};
+use super::columns::{read_deletion, write_deletion};
+use super::decode::{Input, RANGE, decode_sequence, known, written};
+use super::encode::{bytes, encode_sequence, number, part, section};
 use super::state::{ActorRange, TextState};
 use super::{SnapshotError, section as kinds};
 use crate::counter::Share;
@@ -111,9 +112,9 @@ impl Containers {
     }
 
     /// Each in a section of its own.
-    pub(super) fn encode(&self, actors: usize, out: &mut Vec<u8>) {
+    pub(super) fn encode(&self, actors: &[ActorRange], out: &mut Vec<u8>) {
         section(kinds::LISTS, &self.lists, out, |list, out| {
-            encode_sequence(&list.text, actors, out);
+            encode_sequence(&list.text, actors, false, out);
             part(&list.values.bytes, out);
         });
         section(kinds::SETS, &self.sets, out, SetState::encode);
@@ -170,7 +171,7 @@ impl ListState {
     }
 
     fn decode(input: &mut Input<'_>, actors: &[ActorRange]) -> Result<Self, SnapshotError> {
-        let (mut text, visible) = decode_sequence(input, actors)?;
+        let (mut text, visible) = decode_sequence(input, actors, |_| true, |_, _, _| Ok(()))?;
         let values = decode_values(input.part()?.into_owned(), visible)?;
         text.text = elements(visible);
         Ok(Self { text, values })
@@ -231,7 +232,7 @@ impl SetState {
         for &(id, length, by, is_replaced) in &self.gone {
             step(&mut before, id, length, &mut gone);
             number(u64::from(length - 1) << 1 | u64::from(is_replaced), &mut gone);
-            encode_deletion(id, length, by, &mut gone);
+            write_deletion(id, length, by, |actor| actor, &mut gone);
         }
         number(self.gone.len() as u64, out);
         part(&gone, out);
@@ -259,7 +260,7 @@ impl SetState {
             let length = u32::try_from(head >> 1).ok().filter(|&length| length < Span::MAX_LENGTH).ok_or(RANGE)? + 1;
             known(actors, id, length)?;
             before.counter = id.counter + (length - 1);
-            let by = decode_deletion(&mut gone, actors, id, length)?;
+            let by = read_deletion(&mut gone, id, length, actors)?;
             set.gone.push((id, length, by, head & 1 != 0));
         }
         if ids.0.is_empty() && gone.0.is_empty() { Ok(set) } else { Err(RANGE) }

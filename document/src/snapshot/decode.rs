@@ -2,20 +2,20 @@
 
 use std::borrow::Cow;
 
-use super::encode::Near;
+use super::blocks::Block;
+use super::columns::read_deletion;
 use super::pack::unpack;
-use super::predict::predict;
 use super::state::{ActorRange, MapState, State, TextState};
 use super::{SnapshotError, section};
 use crate::batch::encode::read_number;
-use crate::ids::{Actor, HybridTime, MAX_COUNTER};
+use crate::ids::{Actor, HybridTime, MAX_COUNTER, VersionVector};
 use crate::kept::KeptOperation;
 use crate::map::{Marker, Register};
 use crate::messagepack::Reader;
-use crate::text::span::{Deletion, Id, Span, Step};
+use crate::text::span::{Deletion, Id, Span};
 use crate::value::Value;
 
-const CUT_OFF: SnapshotError = SnapshotError::Malformed("a part is cut off");
+pub(super) const CUT_OFF: SnapshotError = SnapshotError::Malformed("a part is cut off");
 pub(super) const RANGE: SnapshotError = SnapshotError::Malformed("a number is out of its range");
 
 /// Reads numbers and parts off the front of bytes.
@@ -23,7 +23,20 @@ pub(super) const RANGE: SnapshotError = SnapshotError::Malformed("a number is ou
 pub(super) struct Input<'a>(pub(super) &'a [u8]);
 
 impl<'a> Input<'a> {
+    #[inline]
     pub(super) fn number(&mut self) -> Result<u64, SnapshotError> {
+        // Most are small.
+        match *self.0 {
+            [first @ 0..0x80, ref rest @ ..] => {
+                self.0 = rest;
+                return Ok(u64::from(first));
+            }
+            [first, second @ 0..0x80, ref rest @ ..] => {
+                self.0 = rest;
+                return Ok(u64::from(first & 0x7f) | u64::from(second) << 7);
+            }
+            _ => {}
+        }
         read_number(&mut self.0).ok_or(CUT_OFF)
     }
 
@@ -31,14 +44,16 @@ impl<'a> Input<'a> {
         u32::try_from(self.number()?).ok().filter(|&small| u64::from(small) <= MAX_COUNTER).ok_or(RANGE)
     }
 
-    fn signed(&mut self) -> Result<i64, SnapshotError> {
-        Ok(unzigzag(self.number()?))
-    }
-
     /// How many things follow; each takes a byte at least, so no more than there are bytes.
     pub(super) fn count(&mut self) -> Result<usize, SnapshotError> {
         let count = usize::try_from(self.number()?).map_err(|_| RANGE)?;
         if count > self.0.len() { Err(CUT_OFF) } else { Ok(count) }
+    }
+
+    pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], SnapshotError> {
+        let (bytes, rest) = self.0.split_at_checked(length).ok_or(CUT_OFF)?;
+        self.0 = rest;
+        Ok(bytes)
     }
 
     pub(super) fn bytes(&mut self) -> Result<&'a [u8], SnapshotError> {
@@ -60,22 +75,13 @@ impl<'a> Input<'a> {
     pub(super) fn str(&mut self) -> Result<&'a str, SnapshotError> {
         std::str::from_utf8(self.bytes()?).map_err(|_| SnapshotError::Malformed("a string is not UTF-8"))
     }
-
-    fn reference(&mut self, near: u32) -> Result<Id, SnapshotError> {
-        let actor = self.number()?;
-        if actor == 0 {
-            return Ok(Id::NONE);
-        }
-        let counter = counter(i64::from(near).checked_add(self.signed()?).ok_or(RANGE)?)?;
-        Ok(Id { actor: u32::try_from(actor - 1).map_err(|_| RANGE)?, counter })
-    }
 }
 
-fn unzigzag(number: u64) -> i64 {
+pub(super) fn unzigzag(number: u64) -> i64 {
     (number >> 1) as i64 ^ -((number & 1) as i64)
 }
 
-fn counter(number: i64) -> Result<u32, SnapshotError> {
+pub(super) fn counter(number: i64) -> Result<u32, SnapshotError> {
     u32::try_from(number).ok().filter(|&small| small > 0 && u64::from(small) <= MAX_COUNTER).ok_or(RANGE)
 }
 
@@ -102,7 +108,19 @@ pub(super) fn decode_head(input: &mut Input<'_>) -> Result<(bool, Vec<ActorRange
     Ok((is_whole, actors))
 }
 
+/// All of it.
 pub(super) fn decode(body: &[u8]) -> Result<State, SnapshotError> {
+    decode_blocks(body, |_| true)
+}
+
+/// What a reader at `have` may lack of it: blocks of texts that it surely holds are left out.
+pub(super) fn decode_lacking(body: &[u8], have: &VersionVector) -> Result<State, SnapshotError> {
+    let (_, actors) = decode_head(&mut Input(body))?;
+    let held: Vec<u32> = actors.iter().map(|range| range.held(have)).collect();
+    decode_blocks(body, |block| block.is_lacked(&held))
+}
+
+fn decode_blocks(body: &[u8], wants: impl Fn(&Block<'_>) -> bool) -> Result<State, SnapshotError> {
     let mut input = Input(body);
     let (is_whole, actors) = decode_head(&mut input)?;
     let mut state = State { is_whole, actors, ..State::default() };
@@ -117,7 +135,7 @@ pub(super) fn decode(body: &[u8]) -> Result<State, SnapshotError> {
         for _ in 0..section.count()? {
             match kind {
                 section::TEXTS => {
-                    let text = decode_text(&mut section, &state.actors)?;
+                    let text = decode_text(&mut section, &state.actors, &wants)?;
                     if state.texts.last().is_some_and(|last| last.name >= text.name) {
                         return Err(SnapshotError::Malformed("texts are not in order"));
                     }
@@ -180,61 +198,62 @@ fn decode_map(input: &mut Input<'_>, actors: &[ActorRange]) -> Result<MapState, 
     Ok(map)
 }
 
-fn decode_text(input: &mut Input<'_>, actors: &[ActorRange]) -> Result<TextState, SnapshotError> {
-    let (mut text, visible) = decode_sequence(input, actors)?;
-    text.text =
-        String::from_utf8(input.part()?.into_owned()).map_err(|_| SnapshotError::Malformed("a text is not UTF-8"))?;
-    if text.text.chars().count() != visible {
-        return Err(SnapshotError::Malformed("a text is not as long as its spans say"));
-    }
-    Ok(text)
-}
-
-/// A text's characters, or a list's elements, without their content, and how many of them are visible.
-pub(super) fn decode_sequence(
+fn decode_text(
     input: &mut Input<'_>,
     actors: &[ActorRange],
+    wants: impl Fn(&Block<'_>) -> bool,
+) -> Result<TextState, SnapshotError> {
+    decode_sequence(input, actors, wants, |block, text, visible| block.decode_text(text, visible)).map(|text| text.0)
+}
+
+/// A text's characters, or a list's elements, and how many of them are visible. Their content is up to `content`, which is
+/// called after each block.
+pub(super) fn decode_sequence<'a>(
+    input: &mut Input<'a>,
+    actors: &[ActorRange],
+    wants: impl Fn(&Block<'a>) -> bool,
+    content: impl Fn(&Block<'a>, &mut TextState, usize) -> Result<(), SnapshotError>,
 ) -> Result<(TextState, usize), SnapshotError> {
-    let mut text = TextState { name: input.str()?.into(), ..TextState::default() };
-    text.jumps = decode_jumps(Input(&input.part()?), actors.len())?;
-    let count = usize::try_from(input.number()?).map_err(|_| RANGE)?;
-    let columns = [input.part()?, input.part()?, input.part()?];
-    // Each has a byte there at least.
-    if count > columns[0].len() {
-        return Err(CUT_OFF);
-    }
-    let mut columns = [Input(&columns[0]), Input(&columns[1]), Input(&columns[2])];
-    text.spans.reserve_exact(count);
-    let mut near = Near::new(actors.len());
-    let mut visible = 0;
-    for _ in 0..count {
-        let [lengths, counters, deleted] = &mut columns;
-        let head = lengths.number()?;
-        let length = u32::try_from(head >> 2).ok().filter(|&length| length < Span::MAX_LENGTH).ok_or(RANGE)? + 1;
-        let actor = if head & 2 != 0 { counters.small()? } else { near.actor() };
-        if actor as usize >= actors.len() {
-            return Err(RANGE);
-        }
-        let id = Id { actor, counter: counter(near.expected(actor).checked_add(counters.signed()?).ok_or(RANGE)?)? };
-        written(actors, id, length)?;
-        let deletion = if head & 1 != 0 { decode_deletion(deleted, actors, id, length)? } else { Deletion::NONE };
-        visible += if head & 1 != 0 { 0 } else { length as usize };
-        near.pass(id, length);
-        text.spans.push(Span::new(id, length, deletion));
+    let encoded = EncodedText::read(input, actors)?;
+    let mut text = TextState { name: encoded.name.into(), jumps: encoded.jumps, ..TextState::default() };
+    text.deletions = encoded.deletions;
+    let wanted: Vec<&Block<'a>> = encoded.blocks.iter().filter(|block| wants(block)).collect();
+    let spans = wanted.iter().map(|block| block.spans as usize).sum();
+    text.spans.reserve_exact(spans);
+    text.heads.reserve_exact(spans);
+    let mut all = 0;
+    for block in wanted {
+        let visible = block.decode(actors, &mut text)?;
+        content(block, &mut text, visible)?;
+        all += visible;
     }
     text.order = text.by_id().ok_or(SnapshotError::Malformed("a character is there twice"))?;
-    text.heads = predict(&text);
-    decode_exceptions(&mut text, Input(&input.part()?), actors)?;
-    let others = input.part()?;
-    let mut others = Input(&others);
-    for _ in 0..others.count()? {
-        let id = Id { actor: others.small()?, counter: others.small()? };
-        let length = others.small()?.checked_add(1).filter(|&length| length <= Span::MAX_LENGTH).ok_or(RANGE)?;
-        known(actors, id, length)?;
-        let deletion = decode_deletion(&mut others, actors, id, length)?;
-        text.deletions.push((id, length, deletion));
+    Ok((text, all))
+}
+
+/// A text whose blocks were not looked into.
+pub(super) struct EncodedText<'a> {
+    pub(super) name: &'a str,
+    pub(super) jumps: Vec<Vec<(u32, u64)>>,
+    pub(super) deletions: Vec<(Id, u32, Deletion)>,
+    pub(super) blocks: Vec<Block<'a>>,
+}
+
+impl<'a> EncodedText<'a> {
+    pub(super) fn read(input: &mut Input<'a>, actors: &[ActorRange]) -> Result<Self, SnapshotError> {
+        let name = input.str()?;
+        let jumps = decode_jumps(Input(&input.part()?), actors.len())?;
+        let others = input.part()?;
+        let (mut others, mut deletions) = (Input(&others), Vec::new());
+        while !others.0.is_empty() {
+            let id = Id { actor: others.small()?, counter: others.small()? };
+            let length = others.small()?.checked_add(1).filter(|&length| length <= Span::MAX_LENGTH).ok_or(RANGE)?;
+            known(actors, id, length)?;
+            let deletion = read_deletion(&mut others, id, length, actors)?;
+            deletions.push((id, length, deletion));
+        }
+        Ok(Self { name, jumps, deletions, blocks: Block::read_all(input, actors)? })
     }
-    Ok((text, visible))
 }
 
 fn decode_jumps(mut input: Input<'_>, actors: usize) -> Result<Vec<Vec<(u32, u64)>>, SnapshotError> {
@@ -256,64 +275,4 @@ fn decode_jumps(mut input: Input<'_>, actors: usize) -> Result<Vec<Vec<(u32, u64
         }
     }
     Ok(jumps)
-}
-
-pub(super) fn decode_deletion(
-    input: &mut Input<'_>,
-    actors: &[ActorRange],
-    id: Id,
-    length: u32,
-) -> Result<Deletion, SnapshotError> {
-    let head = input.number()?;
-    let actor = if head & 1 != 0 { input.small()? } else { id.actor };
-    let near = i64::from(id.counter) + i64::from(length);
-    let last = counter(near.checked_add(unzigzag(head >> 3)).ok_or(RANGE)?)?;
-    let more = length - 1;
-    let (step, first, low, high) = match head >> 1 & 3 {
-        0 => (Step::Same, Some(last), Some(last), Some(last)),
-        1 => (Step::Up, last.checked_sub(more), last.checked_sub(more), Some(last)),
-        2 => (Step::Down, last.checked_add(more), Some(last), last.checked_add(more)),
-        _ => return Err(RANGE),
-    };
-    let (Some(first), Some(low), Some(high)) = (first, low, high) else { return Err(RANGE) };
-    known(actors, Id { actor, counter: low.max(1) }, 1)?;
-    known(actors, Id { actor, counter: high }, 1)?;
-    if low == 0 { Err(RANGE) } else { Ok(Deletion { dot: Id { actor, counter: first }, step }) }
-}
-
-fn decode_exceptions(text: &mut TextState, mut input: Input<'_>, actors: &[ActorRange]) -> Result<(), SnapshotError> {
-    let mut index = 0usize;
-    while !input.0.is_empty() {
-        let head = input.number()?;
-        index = usize::try_from(head >> 2).ok().and_then(|step| index.checked_add(step)).ok_or(RANGE)?;
-        let span = *text.spans.get(index).ok_or(RANGE)?;
-        let mut read = |near| {
-            let id = input.reference(near)?;
-            if !id.is_none() {
-                known(actors, id, 1)?;
-            }
-            Ok(id)
-        };
-        if head & 1 != 0 {
-            text.heads[index].left = read(span.id.counter)?;
-        }
-        if head & 2 != 0 {
-            text.heads[index].right = read(span.id.counter)?;
-        }
-        if head & 3 == 0 {
-            let offset = input.small()?;
-            if offset == 0 || offset >= span.len() {
-                return Err(RANGE);
-            }
-            let right = input.reference(span.id.counter + offset)?;
-            if !right.is_none() {
-                known(actors, right, 1)?;
-            }
-            if text.turns.last().is_some_and(|last| (last.0 as usize, last.1) >= (index, offset)) {
-                return Err(RANGE);
-            }
-            text.turns.push((index as u32, offset, right));
-        }
-    }
-    Ok(())
 }

@@ -90,16 +90,32 @@ fn tree(counts: &[u32; 256]) -> [u8; 256] {
 
 /// Calls for each byte that occurs, in order of the codes: the code with its first bit lowest, and its length.
 fn for_codes(lengths: &[u8; 256], mut each: impl FnMut(u8, u32, u32)) -> Option<()> {
-    let mut code = 0u32;
-    for length in 1..=MAX_BITS {
-        for (byte, _) in lengths.iter().enumerate().filter(|&(_, &of)| u32::from(of) == length) {
-            if code >> length != 0 {
-                return None;
-            }
-            each(byte as u8, code.reverse_bits() >> (32 - length), length);
-            code += 1;
+    // The bytes in order of their lengths, those of one length in their own order.
+    let mut starts = [0usize; MAX_BITS as usize + 2];
+    for &length in lengths {
+        *starts.get_mut(usize::from(length) + 1)? += 1;
+    }
+    let unused = starts[1];
+    starts[1] = 0;
+    for length in 1..starts.len() {
+        starts[length] += starts[length - 1];
+    }
+    let mut sorted = [0u8; 256];
+    let mut next = starts;
+    for (byte, &length) in lengths.iter().enumerate().filter(|&(_, &length)| length > 0) {
+        sorted[next[usize::from(length)]] = byte as u8;
+        next[usize::from(length)] += 1;
+    }
+    let (mut code, mut before) = (0u32, 0);
+    for &byte in &sorted[..256 - unused] {
+        let length = u32::from(lengths[usize::from(byte)]);
+        code <<= length - before;
+        before = length;
+        if code >> length != 0 {
+            return None;
         }
-        code <<= 1;
+        each(byte, code.reverse_bits() >> (32 - length), length);
+        code += 1;
     }
     Some(())
 }
@@ -130,11 +146,16 @@ fn bits(lane: &[u8], codes: &[(u32, u32); 256]) -> Vec<u8> {
         let (code, length) = codes[usize::from(byte)];
         buffer |= u64::from(code) << held;
         held += length;
-        while held >= 8 {
-            out.push(buffer as u8);
-            buffer >>= 8;
-            held -= 8;
+        if held >= 32 {
+            out.extend_from_slice(&(buffer as u32).to_le_bytes());
+            buffer >>= 32;
+            held -= 32;
         }
+    }
+    while held >= 8 {
+        out.push(buffer as u8);
+        buffer >>= 8;
+        held -= 8;
     }
     if held > 0 {
         out.push(buffer as u8);

@@ -18,7 +18,7 @@ const LONG_MATCH: usize = 96;
 const WINDOW: usize = 0xffff;
 /// Candidates that are looked at for each repetition.
 const DEPTH: usize = 24;
-const HASH_BITS: u32 = 14;
+const MAX_HASH_BITS: u32 = 14;
 /// How many bytes may come of one: what a few bytes cost a reader stays bounded.
 const MAX_RATIO: usize = 256;
 
@@ -71,16 +71,21 @@ pub(super) fn pack(bytes: &[u8]) -> Option<Vec<u8>> {
     if bytes.len() < SHORTEST {
         return None;
     }
-    let plain = Streams { literals: bytes.to_vec(), ..Streams::default() }.encode(bytes.len());
-    let referring = refer(bytes).encode(bytes.len());
-    let is_allowed = bytes.len() / referring.len() < MAX_RATIO;
-    let best = if is_allowed && referring.len() < plain.len() { referring } else { plain };
+    let streams = refer(bytes);
+    // References pay for themselves where they leave few literals.
+    let mut best = streams.encode(bytes.len());
+    if bytes.len() / best.len() >= MAX_RATIO || streams.literals.len() > bytes.len() / 8 * 7 {
+        let plain = Streams { literals: bytes.to_vec(), ..Streams::default() }.encode(bytes.len());
+        if bytes.len() / best.len() >= MAX_RATIO || plain.len() < best.len() {
+            best = plain;
+        }
+    }
     (best.len() < bytes.len()).then_some(best)
 }
 
-fn hash(bytes: &[u8]) -> usize {
+fn hash(bytes: &[u8], bits: u32) -> usize {
     let word = bytes.first_chunk::<4>().map_or(0, |word| u32::from_le_bytes(*word));
-    (word.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS)) as usize
+    (word.wrapping_mul(0x9e37_79b1) >> (32 - bits)) as usize
 }
 
 /// What a reference saves, in quarters of a bit or so: literals cost about 18, its parts what their sizes say.
@@ -90,12 +95,13 @@ fn gain(length: usize, distance: usize) -> i64 {
 
 fn refer(bytes: &[u8]) -> Streams {
     let mut streams = Streams::default();
-    let mut heads = vec![u32::MAX; 1 << HASH_BITS];
+    let bits = MAX_HASH_BITS.min(usize::BITS - bytes.len().leading_zeros());
+    let mut heads = vec![u32::MAX; 1 << bits];
     let mut before = vec![u32::MAX; bytes.len()];
     let (mut at, mut literal) = (0, 0);
     let last = bytes.len().saturating_sub(MIN_MATCH);
     while at < last {
-        let (length, distance) = longest(bytes, at, heads[hash(&bytes[at..])], &before);
+        let (length, distance) = longest(bytes, at, heads[hash(&bytes[at..], bits)], &before);
         let taken = if gain(length, distance) > 0 && length >= MIN_MATCH { length } else { 1 };
         if taken > 1 {
             streams.literals.extend_from_slice(&bytes[literal..at]);
@@ -106,7 +112,7 @@ fn refer(bytes: &[u8]) -> Streams {
             literal = at + length;
         }
         for next in at..(at + taken).min(last) {
-            let slot = &mut heads[hash(&bytes[next..])];
+            let slot = &mut heads[hash(&bytes[next..], bits)];
             before[next] = std::mem::replace(slot, next as u32);
         }
         at += taken;
@@ -123,7 +129,9 @@ fn longest(bytes: &[u8], at: usize, head: u32, before: &[u32]) -> (usize, usize)
             break;
         }
         let from = candidate as usize;
-        let length = bytes[at..].iter().zip(&bytes[from..]).take_while(|(a, b)| a == b).count();
+        // Only what may be longer than the best one is compared.
+        let may_be = best.0 == 0 || bytes.get(at + best.0).is_some_and(|next| *next == bytes[from + best.0]);
+        let length = if may_be { common(&bytes[at..], &bytes[from..]) } else { 0 };
         if gain(length, at - from) > gain(best.0, best.1) {
             best = (length, at - from);
         }
@@ -136,13 +144,25 @@ fn longest(bytes: &[u8], at: usize, head: u32, before: &[u32]) -> (usize, usize)
     best
 }
 
+/// How many bytes a packed part says that it unpacks to.
+pub(super) fn unpacked_len(packed: &[u8]) -> Result<usize, SnapshotError> {
+    let length = usize::try_from(Input(packed).number()?).map_err(|_| MALFORMED)?;
+    if length / packed.len().max(1) >= MAX_RATIO { Err(MALFORMED) } else { Ok(length) }
+}
+
+/// How many bytes two slices begin with in common.
+fn common(a: &[u8], b: &[u8]) -> usize {
+    let (a_words, b_words) = (a.as_chunks::<8>().0, b.as_chunks::<8>().0);
+    let mut words = a_words.iter().zip(b_words).take_while(|(a, b)| a == b).count();
+    words *= 8;
+    words + a[words..].iter().zip(&b[words..]).take_while(|(a, b)| a == b).count()
+}
+
 /// The bytes that were packed. Grows only as they come out.
 pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>, SnapshotError> {
     let mut input = Input(packed);
-    let length = usize::try_from(input.number()?).map_err(|_| MALFORMED)?;
-    if length / packed.len().max(1) >= MAX_RATIO {
-        return Err(MALFORMED);
-    }
+    let length = unpacked_len(packed)?;
+    input.number()?;
     let literals = huffman::decode(&mut input)?;
     let runs = huffman::decode(&mut input)?;
     let lengths = huffman::decode(&mut input)?;

@@ -14,6 +14,13 @@ pub(crate) struct ActorRange {
     pub(crate) version: u32,
 }
 
+impl ActorRange {
+    /// The counter up to which a reader at `have` holds what this brings.
+    pub(crate) fn held(&self, have: &VersionVector) -> u32 {
+        have.get(&self.actor).min(u64::from(self.version)).max(u64::from(self.base)) as u32
+    }
+}
+
 /// A whole state or a difference. Actors are known by their index in the table, which is in order of the actors.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct State {
@@ -181,11 +188,7 @@ impl State {
 
     /// What a reader at `have` lacks of a whole state; or of a difference, where the reader holds its base.
     pub(crate) fn difference(&self, have: &VersionVector) -> State {
-        let held: Vec<u32> = self
-            .actors
-            .iter()
-            .map(|range| have.get(&range.actor).min(u64::from(range.version)).max(u64::from(range.base)) as u32)
-            .collect();
+        let held: Vec<u32> = self.actors.iter().map(|range| range.held(have)).collect();
         let lacks = |id: Id| id.counter > held[id.actor as usize];
         let mut uses: Vec<bool> = self.actors.iter().zip(&held).map(|(range, &held)| range.version > held).collect();
         let is_whole = self.is_whole && held.iter().all(|&held| held == 0);

@@ -84,71 +84,74 @@ impl Text {
     /// Builds leaves and what is above them.
     fn build_leaves(&mut self, state: &TextState) {
         let (mut rest, is_ascii) = (&*state.text, state.text.is_ascii());
-        let mut leaf = Leaf::default();
         self.leaves.clear();
         // The leaf of each span's first part, and the further parts of those that were divided.
         let (mut places, mut further) = (Vec::with_capacity(state.spans.len()), Vec::new());
-        for &whole in &state.spans {
-            let mut span = whole;
-            loop {
-                if leaf.spans.len() == SPANS || leaf.text.len() >= BYTES {
-                    self.seal(&mut leaf);
-                }
-                let is_visible = span.is_visible();
-                let taken = if is_visible { span.len().min(BYTES as u32) } else { span.len() };
-                let part = if taken == span.len() { span } else { span.part(0, taken) };
-                if is_visible {
-                    let (text, after) = rest.split_at(char_end(rest, is_ascii, taken as usize));
-                    leaf.text.push_str(text);
-                    leaf.scalars += taken;
+        let mut spans = &*state.spans;
+        while let Some(&first) = spans.first() {
+            let leaf = self.leaves.len() as u32;
+            if first.visible() > BYTES as u32 {
+                // More than a leaf holds: in parts, a leaf for each.
+                places.push(leaf);
+                let mut from = 0;
+                while from < first.len() {
+                    let part = first.part(from, first.len().min(from + BYTES as u32));
+                    let (text, after) = rest.split_at(char_end(rest, is_ascii, part.len() as usize));
                     rest = after;
+                    if from > 0 {
+                        further.push((part.id, part.len(), self.leaves.len() as u32));
+                    }
+                    self.add_leaf(vec![part], text, part.len());
+                    from += part.len();
                 }
-                if leaf.spans.capacity() == 0 {
-                    leaf.spans.reserve_exact(SPANS);
-                }
-                leaf.spans.push(part);
-                let index = self.leaves.len() as u32;
-                if part.id == whole.id {
-                    places.push((taken, index, further.len()));
-                } else {
-                    further.push((part.id, taken, index));
-                }
-                if taken == span.len() {
+                spans = &spans[1..];
+                continue;
+            }
+            // As many whole spans as fit.
+            let (mut count, mut scalars) = (0, 0);
+            for span in spans.iter().take(SPANS) {
+                if scalars + span.visible() > BYTES as u32 {
                     break;
                 }
-                span = span.part(taken, span.len());
+                scalars += span.visible();
+                count += 1;
             }
+            let (text, after) = rest.split_at(char_end(rest, is_ascii, scalars as usize));
+            rest = after;
+            let (taken, left) = spans.split_at(count);
+            places.resize(places.len() + count, leaf);
+            self.add_leaf(taken.to_vec(), text, scalars);
+            spans = left;
         }
-        self.seal(&mut leaf);
+        if self.leaves.is_empty() {
+            self.leaves.push(Leaf::default());
+        }
         self.raise_nodes();
+        further.sort_unstable();
         for &index in &state.order {
-            let (id, whole) = (state.spans[index as usize].id, state.spans[index as usize].len());
-            let (length, leaf, parts) = places[index as usize];
-            self.actors[id.actor as usize].places.set(id.counter, length, leaf);
-            if length < whole {
-                let parts =
-                    further[parts..].iter().take_while(|(part, ..)| state.spans[index as usize].contains(*part));
-                for &(part, length, leaf) in parts {
+            let span = &state.spans[index as usize];
+            let first = span.len().min(if span.is_visible() { BYTES as u32 } else { u32::MAX });
+            self.actors[span.id.actor as usize].places.set(span.id.counter, first, places[index as usize]);
+            if first < span.len() {
+                let parts = further.partition_point(|&(part, ..)| part < span.id);
+                for &(part, length, leaf) in further[parts..].iter().take_while(|(part, ..)| span.contains(*part)) {
                     self.actors[part.actor as usize].places.set(part.counter, length, leaf);
                 }
             }
         }
     }
 
-    fn seal(&mut self, leaf: &mut Leaf) {
-        let mut full = std::mem::take(leaf);
-        full.spans.shrink_to_fit();
-        full.text.shrink_to_fit();
-        full.utf16 = if full.text.len() == full.scalars as usize { full.scalars } else { utf16_len(&full.text) as u32 };
-        self.scalars += full.scalars as usize;
-        self.utf16 += full.utf16 as usize;
-        self.bytes += full.text.len();
+    fn add_leaf(&mut self, spans: Vec<Span>, text: &str, scalars: u32) {
+        let utf16 = if text.len() == scalars as usize { scalars } else { utf16_len(text) as u32 };
+        self.scalars += scalars as usize;
+        self.utf16 += utf16 as usize;
+        self.bytes += text.len();
         let index = self.leaves.len() as u32;
+        let previous = index.checked_sub(1).unwrap_or(NOWHERE);
         if let Some(before) = self.leaves.last_mut() {
             before.next = index;
-            full.previous = index - 1;
         }
-        self.leaves.push(full);
+        self.leaves.push(Leaf { spans, text: text.to_owned(), scalars, utf16, previous, ..Leaf::default() });
     }
 
     fn raise_nodes(&mut self) {
