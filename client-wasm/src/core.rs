@@ -35,6 +35,13 @@ impl Core {
         Core { client: Client::new(config, seed), outgoing: Outgoing::default(), incident: Incident::default() }
     }
 
+    /// When small batches go out once more as datagrams: `auto`, `on` or `off`. Any other word changes nothing.
+    pub fn set_datagram_copies(&mut self, mode: &str) {
+        if let Ok(mode) = mode.parse() {
+            self.client.set_copies(mode);
+        }
+    }
+
     /// What the last panic of any client said, once there was one.
     pub fn last_panic() -> Option<String> {
         panics::last()

@@ -6,7 +6,7 @@
 import { loadCore } from "./core.js"
 import type { Doc } from "./document.js"
 import { Session } from "./session.js"
-import type { TokenSource } from "./session.js"
+import type { DatagramCopies, TokenSource } from "./session.js"
 import type { Connection } from "./status.js"
 import { reachable } from "./transport/certificates.js"
 import { Dialer } from "./transport/race.js"
@@ -25,7 +25,7 @@ export type { Json, Participant } from "./presence.js"
 export { Status } from "./status.js"
 export type { Connection, Role, StatusSnapshot } from "./status.js"
 export type { Unobserve } from "./observers.js"
-export type { TokenSource } from "./session.js"
+export type { DatagramCopies, TokenSource } from "./session.js"
 export type { TransportChoice, TransportKind } from "./transport/types.js"
 
 /** What {@link connect} takes. */
@@ -38,6 +38,12 @@ export interface ConnectOptions {
   readonly transport?: TransportChoice
   /** How long to try before {@link connect} rejects, in milliseconds: 10,000 unless given. Reconnects later have no limit. */
   readonly timeout?: number
+  /**
+   * When small edits are sent once more as datagrams over WebTransport, so that a lost packet does not hold them up: `"auto"` unless
+   * given, which is while the relay sees that packets are lost between it and the page; `"on"`; `"off"`, which also passes over the
+   * relay's.
+   */
+  readonly datagramCopies?: DatagramCopies
   /** Gives up connecting when aborted. */
   readonly signal?: AbortSignal
 }
@@ -67,9 +73,12 @@ const dialer = new Dialer({
  * `timeout` that is negative or not a number.
  */
 export async function connect(options: ConnectOptions): Promise<Client> {
-  const { transport = "auto", timeout = CONNECT_MILLIS, signal } = options
+  const { transport = "auto", timeout = CONNECT_MILLIS, datagramCopies = "auto", signal } = options
   if (transport !== "auto" && transport !== "webtransport" && transport !== "websocket") {
     throw new TypeError(`transport must be "auto", "webtransport" or "websocket", not ${JSON.stringify(transport)}`)
+  }
+  if (datagramCopies !== "auto" && datagramCopies !== "on" && datagramCopies !== "off") {
+    throw new TypeError(`datagramCopies must be "auto", "on" or "off", not ${JSON.stringify(datagramCopies)}`)
   }
   if (typeof options.token !== "string" && typeof options.token !== "function") {
     throw new TypeError("token must be a string or a function that gives one")
@@ -83,7 +92,7 @@ export async function connect(options: ConnectOptions): Promise<Client> {
   const base = relayBase(options.url, globalThis.location?.href)
   signal?.throwIfAborted()
   await loadCore()
-  const session = new Session({ base, token: options.token, choice: transport, dialer, agent: "inkwire-js" })
+  const session = new Session({ base, token: options.token, choice: transport, dialer, agent: "inkwire-js", datagramCopies })
   const giveUp = () => session.giveUp(`no answer from ${base.href} within ${timeout} ms`)
   const timer = timeout > MAX_TIMER_MILLIS ? undefined : setTimeout(giveUp, timeout)
   const abort = () => session.close()

@@ -11,6 +11,9 @@ import type { Transport, TransportChoice, TransportKind } from "./transport/type
 /** A token, or what gives one now or later. Asked again before the old one ends; until then it also serves new connections. */
 export type TokenSource = string | (() => string | Promise<string>)
 
+/** When small edits are sent once more as datagrams over WebTransport. */
+export type DatagramCopies = "auto" | "on" | "off"
+
 /** Bytes that the core joins into one crossing at most. */
 const TRANSMIT_BYTES = 64 * 1024
 
@@ -21,6 +24,8 @@ export interface SessionOptions {
   readonly choice: TransportChoice
   readonly dialer: Dialer
   readonly agent: string
+  /** `"auto"` unless given. */
+  readonly datagramCopies?: DatagramCopies | undefined
 }
 
 /**
@@ -53,6 +58,8 @@ export class Session {
     this.#options = options
     const seed = crypto.getRandomValues(new BigUint64Array(1))[0]!
     this.core = new Core(seed, options.agent, error => this.#end(error))
+    const { datagramCopies } = options
+    if (datagramCopies) this.core.call(core => core.set_datagram_copies(datagramCopies))
     for (const [target, name] of this.#wakers) target?.addEventListener(name, this.#wake)
   }
 

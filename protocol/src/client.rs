@@ -15,6 +15,7 @@
 //! a ping is dropped. News of a document are one flag each, so events that nobody polls do not pile up.
 
 mod config;
+mod copies;
 mod documents;
 mod event;
 mod liveness;
@@ -34,6 +35,7 @@ pub use documents::{DocumentId, OpenError, PresenceTooLarge};
 pub use event::{Event, Transmit};
 
 use crate::Channel;
+use crate::copies::CopyQueue;
 use crate::random::Random;
 use crate::replica::Replica;
 use crate::wire::StreamDecoder;
@@ -68,6 +70,8 @@ struct OpenDocument {
     backoff: Backoff,
     /// When to open it again, after a pause.
     reopen_at: Option<Duration>,
+    /// Batches of its present lane that go out once more.
+    copies: CopyQueue,
 }
 
 /// What comes in on one lane.
@@ -97,6 +101,7 @@ pub struct Client {
     control: VecDeque<Bytes>,
     control_decoder: StreamDecoder,
     events: VecDeque<Event>,
+    copies: copies::Copies,
     now: Duration,
 }
 
@@ -148,6 +153,7 @@ impl Client {
             control: VecDeque::new(),
             control_decoder: StreamDecoder::new(),
             events: VecDeque::new(),
+            copies: copies::Copies::default(),
             now: Duration::ZERO,
         }
     }
@@ -164,9 +170,10 @@ impl Client {
     /// When [`handle_timeout`](Self::handle_timeout) is due, on the monotonic clock; ask again after every call.
     pub fn poll_timeout(&self) -> Option<Duration> {
         let of_documents = self.documents.values().flat_map(|document| {
-            // Presence that is due already waits for the transport, not for time.
+            // What is due already waits for the transport, not for time.
             let presence = document.replica.poll_timeout().filter(|due| *due > self.now);
-            [document.reopen_at, presence]
+            let copies = document.copies.due().filter(|due| *due > self.now);
+            [document.reopen_at, presence, copies]
         });
         of_documents.flatten().chain(self.connection.poll_timeout(self.has_lanes())).min()
     }

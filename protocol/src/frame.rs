@@ -157,6 +157,12 @@ frames! {
         nonce: u64,
     }
 
+    /// Relay → client, a datagram of the control lane: the path loses packets; send copies of small batches as datagrams too.
+    8 WantCopies {
+        /// For how long, in milliseconds from now.
+        millis: u64,
+    }
+
     /// Client → relay, the first frame of a document's lane.
     16 Open {
         /// The channel that the client picked for it: 1, 2, 3, …, never one that was used in this session.

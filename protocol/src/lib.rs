@@ -9,6 +9,7 @@
 //! - [`code`]: the error codes that travel in `Close` and `Refused`.
 //! - [`limits`]: every bound of the protocol, by name.
 //! - [`record`]: what a room hands to the store: accepted batches, and who wrote what a snapshot covers.
+//! - [`copies`]: small batches once more as datagrams, where a path loses packets.
 //! - [`random`]: the seeded generator that both ends draw from.
 //! - [`receipt`]: the proof that a relay had accepted a batch, for whoever offers it again.
 //! - [`client`]: the client's half of a session.
@@ -20,6 +21,7 @@ mod chain;
 pub mod client;
 mod clock;
 pub mod code;
+pub mod copies;
 pub mod frame;
 pub mod limits;
 pub mod random;

@@ -20,6 +20,7 @@ mod accept;
 mod actors;
 mod catch_up;
 mod config;
+mod copies;
 mod durability;
 mod fold;
 mod join;
@@ -43,6 +44,7 @@ pub use memory::{Drops, Usage};
 pub use sabotage::Sabotage;
 
 pub use crate::clock::Clock;
+use crate::copies::CopyFate;
 use crate::random::Random;
 use crate::receipt::{ReceiptKeys, Scope};
 use crate::{Code, Frame};
@@ -210,10 +212,16 @@ impl Room {
         }
     }
 
-    /// One frame that came as a datagram. Whatever is wrong with it, it is only dropped.
-    pub fn receive_datagram(&mut self, clock: Clock, id: MemberId, frame: Frame) {
-        if let Frame::Presence(frame) = frame {
-            let _dropped = self.receive_presence(clock, id, frame);
+    /// One frame that came as a datagram. Whatever is wrong with it, it is only dropped. Of a copy of a batch it says what
+    /// became of it.
+    pub fn receive_datagram(&mut self, clock: Clock, id: MemberId, frame: Frame) -> Option<CopyFate> {
+        match frame {
+            Frame::Presence(frame) => {
+                let _dropped = self.receive_presence(clock, id, frame);
+                None
+            }
+            Frame::Batch(frame) => Some(self.receive_copy(clock, id, frame.into_parts().0)),
+            _ => None,
         }
     }
 

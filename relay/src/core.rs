@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use inkwire_protocol::copies::CopyMode;
 use inkwire_protocol::limits::{MAX_FRAME_BYTES, MAX_PRESENCE_BYTES};
 use inkwire_protocol::room::MemberId;
 use tokio::sync::Notify;
@@ -24,6 +25,8 @@ pub struct Core {
     pub clock: RelayClock,
     /// Limits.
     pub bounds: Bounds,
+    /// When small batches are sent once more as datagrams, and whether clients' are taken.
+    pub datagram_copies: CopyMode,
     /// Checks access tokens.
     pub verifier: Verifier,
     /// Checks pages' origins.

@@ -57,6 +57,12 @@ pub struct Metrics {
     pub datagrams_sent: Counter,
     /// Datagrams dropped because a connection's buffer was full.
     pub datagrams_dropped: Counter,
+    /// Copies of batches to clients, in datagrams.
+    pub copies_sent: Counter,
+    /// Copies from clients that came before their batches.
+    pub copies_first: Counter,
+    /// Copies from clients that brought nothing new, or came too early.
+    pub copies_dropped: Counter,
     /// Times that a session was read slower because the store was behind.
     pub store_waits: Counter,
     /// Batches made durable.
@@ -131,6 +137,15 @@ impl Metrics {
             datagrams_dropped: counter(
                 "inkwire_datagrams_dropped_total",
                 "Datagrams dropped because a buffer was full.",
+            ),
+            copies_sent: counter("inkwire_copies_sent_total", "Copies of batches to clients, in datagrams."),
+            copies_first: counter(
+                "inkwire_copies_first_total",
+                "Copies of batches from clients that came before their batches.",
+            ),
+            copies_dropped: counter(
+                "inkwire_copies_dropped_total",
+                "Copies of batches from clients that brought nothing new, or came too early.",
             ),
             store_waits: counter(
                 "inkwire_store_waits_total",

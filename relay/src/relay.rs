@@ -149,6 +149,7 @@ impl Relay {
         let core = Arc::new(Core {
             clock,
             bounds: bounds.clone(),
+            datagram_copies: settings.datagram_copies,
             verifier,
             origins: origins.clone(),
             rooms,

@@ -155,6 +155,11 @@ impl Driver {
             let mut bytes = 0;
             let mut disconnect = None;
             let more = self.shared.drive(|state, now| {
+                if state.core.wants_look_at_path(now)
+                    && let Some(packets) = link.packets()
+                {
+                    state.core.look_at_path(now, packets);
+                }
                 while bytes < TURN_BYTES {
                     match state.core.poll_transmit(now) {
                         None => return false,

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use inkwire_protocol::Code;
 use inkwire_protocol::client::{Client as Core, ClientConfig};
+use inkwire_protocol::copies::CopyCounts;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use url::Url;
@@ -161,6 +162,19 @@ impl Client {
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         self.shared.traffic()
+    }
+
+    /// Copies of batches that went and came as datagrams, over all connections; none over a WebSocket.
+    #[must_use]
+    pub fn copies(&self) -> CopyCounts {
+        self.shared.look(Core::copies)
+    }
+
+    /// Whether batches are sent once more as datagrams at present: see
+    /// [`ClientConfig::copies`](inkwire_protocol::client::ClientConfig::copies).
+    #[must_use]
+    pub fn sends_copies(&self) -> bool {
+        self.shared.look(Core::sends_copies)
     }
 
     /// Takes leave of the relay and ends. What is not durable by then may be lost: see [`Document::durable`].

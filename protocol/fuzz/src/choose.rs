@@ -178,6 +178,7 @@ pub fn frame(choices: &mut Unstructured<'_>, pool: &Pool) -> Result<Frame> {
         Close::NUMBER => Close { code: Code::from(choices.arbitrary::<u16>()? % 40), reason: reason(choices)? }.into(),
         Ping::NUMBER => Ping { nonce: choices.arbitrary()? }.into(),
         Pong::NUMBER => Pong { nonce: choices.arbitrary()? }.into(),
+        WantCopies::NUMBER => WantCopies { millis: choices.arbitrary()? }.into(),
         Open::NUMBER => open(choices, pool)?.into(),
         Opened::NUMBER => {
             let lease = if choices.arbitrary()? {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::copies::CopyMode;
 use crate::replica::ReplicaConfig;
 
 /// How the frames travel.
@@ -26,6 +27,9 @@ pub struct ClientConfig {
     pub backoff_cap: Duration,
     /// About how many bytes one [`super::Transmit`] carries at most; a single frame may be longer. 16 KiB.
     pub transmit_bytes: usize,
+    /// When small batches are sent once more as datagrams, where there are some. [`CopyMode::Auto`]: while the relay says that the
+    /// path loses packets, or the shell's transport does ([`super::Client::look_at_path`]).
+    pub copies: CopyMode,
 }
 
 impl Default for ClientConfig {
@@ -36,6 +40,7 @@ impl Default for ClientConfig {
             backoff_base: Duration::from_millis(500),
             backoff_cap: Duration::from_secs(15),
             transmit_bytes: 16 << 10,
+            copies: CopyMode::default(),
         }
     }
 }

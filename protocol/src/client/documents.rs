@@ -7,6 +7,7 @@ use super::reconnect::Backoff;
 use super::transmit::pack_one;
 use super::{Client, Lane, Lanes, Now, OpenDocument, Transmit};
 use crate::Channel;
+use crate::copies::CopyQueue;
 use crate::frame::{CloseDocument, Frame};
 use crate::limits::{MAX_DOCUMENT_NAME_BYTES, MAX_PRESENCE_BYTES};
 use crate::replica::{EditRefused, Replica, ReplicaConfig, Want};
@@ -59,7 +60,17 @@ impl Client {
         self.next_document += 1;
         let replica = Replica::new(name, config, self.random.next_u64());
         let backoff = Backoff::default();
-        self.documents.insert(id, OpenDocument { replica, lane: None, leaving: false, backoff, reopen_at: None });
+        self.documents.insert(
+            id,
+            OpenDocument {
+                replica,
+                lane: None,
+                leaving: false,
+                backoff,
+                reopen_at: None,
+                copies: CopyQueue::default(),
+            },
+        );
         self.open_lanes();
         Ok(id)
     }
@@ -205,6 +216,7 @@ impl Client {
     fn give_up_lane(&mut self, id: DocumentId) {
         let Some(document) = self.documents.get_mut(&id) else { return };
         let Some(channel) = document.lane.take() else { return };
+        document.copies.clear();
         self.lanes.remove(&channel);
         let Some(lanes) = self.connection.lanes() else { return };
         let unopened = Transmit::OpenLane(channel);
@@ -229,6 +241,7 @@ impl Client {
     pub(super) fn stop_documents(&mut self) {
         for document in self.documents.values_mut() {
             document.lane = None;
+            document.copies.clear();
             document.reopen_at = None;
             document.replica.stop();
         }

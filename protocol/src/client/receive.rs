@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::{Client, DocumentId, Now};
 use crate::Channel;
+use crate::copies::CopyMode;
 use crate::frame::{Frame, FrameError};
 use crate::wire::{self, WireError};
 
@@ -65,9 +66,18 @@ impl Client {
         self.heard();
         let frame = |(channel, bytes): (Channel, Bytes)| Some((channel, Frame::decode(&bytes).ok()?));
         let Some((channel, frame)) = wire::split_datagram(&datagram).ok().and_then(frame) else { return };
-        let Some(document) = self.document_of(channel) else { return };
-        if let Some(document) = self.documents.get_mut(&document) {
-            document.replica.receive_datagram(frame);
+        if let (Channel::CONTROL, Frame::WantCopies(want)) = (channel, &frame) {
+            return self.on_want_copies(want);
+        }
+        if matches!(frame, Frame::Batch(_)) && self.config.copies == CopyMode::Off {
+            return;
+        }
+        let Some(id) = self.document_of(channel) else { return };
+        if let Some(document) = self.documents.get_mut(&id)
+            && let Some(fate) = document.replica.receive_datagram(frame)
+        {
+            self.copies.counts.count(fate);
+            self.settle(id);
         }
     }
 

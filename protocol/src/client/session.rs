@@ -94,6 +94,7 @@ impl Client {
         self.drop_connection();
         self.connection = Connection::Greeting { lanes, until: self.now + LIVENESS_TIMEOUT };
         self.control_decoder = StreamDecoder::new();
+        self.copies.start();
         if lanes == Lanes::Streams {
             self.lane_changes.push_back(Transmit::OpenLane(Channel::CONTROL));
         }
@@ -190,6 +191,7 @@ impl Client {
             }
             Frame::Ping(ping) => self.send_control(frame::Pong { nonce: ping.nonce }.into()),
             Frame::Pong(_) => {}
+            Frame::WantCopies(want) => self.on_want_copies(&want),
             _ => self.violated(Code::UnexpectedFrame, "a frame that a relay does not send on the control lane"),
         }
     }

@@ -35,9 +35,14 @@ impl Client {
 
     /// Documents take turns.
     fn poll_documents(&mut self, lanes: Lanes) -> Option<Transmit> {
-        let (now, config) = (self.now, &self.config);
+        let (now, config, copies) = (self.now, &self.config, self.copies.sending(&self.config, self.now));
+        let sent = &mut self.copies.counts.sent;
         let mut poll = |(id, document): (&DocumentId, &mut OpenDocument)| {
-            poll_document(document, now, lanes, config).map(|transmit| (*id, transmit))
+            if let Some(copy) = document.copies.poll(now) {
+                *sent += 1;
+                return Some((*id, Transmit::Datagram(copy)));
+            }
+            poll_document(document, now, lanes, config, copies).map(|transmit| (*id, transmit))
         };
         let later = (Bound::Excluded(self.turn), Bound::Unbounded);
         let found = self.documents.range_mut(later).find_map(&mut poll);
@@ -49,7 +54,13 @@ impl Client {
 }
 
 /// What one document has to send: presence, which is paced, else as many frames as fit.
-fn poll_document(document: &mut OpenDocument, now: Duration, lanes: Lanes, config: &ClientConfig) -> Option<Transmit> {
+fn poll_document(
+    document: &mut OpenDocument,
+    now: Duration,
+    lanes: Lanes,
+    config: &ClientConfig,
+    copies: bool,
+) -> Option<Transmit> {
     let channel = document.lane?;
     if let Some(presence) = document.replica.poll_presence(now) {
         let frame = Frame::from(presence).encode();
@@ -61,17 +72,31 @@ fn poll_document(document: &mut OpenDocument, now: Duration, lanes: Lanes, confi
     }
     let mut frames = std::iter::from_fn(|| document.replica.poll_frame(channel));
     match lanes {
-        Lanes::Streams => pack_stream(&mut frames, channel, config.transmit_bytes),
+        Lanes::Streams => {
+            let queue = &mut document.copies;
+            let copy = |frame: &[u8]| {
+                if copies {
+                    queue.note(now, channel, frame);
+                }
+            };
+            pack_stream(&mut frames, channel, config.transmit_bytes, copy)
+        }
         Lanes::Messages => pack_message(&mut frames, channel, config.transmit_bytes),
     }
 }
 
-fn pack_stream(frames: &mut dyn Iterator<Item = Frame>, channel: Channel, max_bytes: usize) -> Option<Transmit> {
+fn pack_stream(
+    frames: &mut dyn Iterator<Item = Frame>,
+    channel: Channel,
+    max_bytes: usize,
+    mut copy: impl FnMut(&[u8]),
+) -> Option<Transmit> {
     let (mut bytes, mut scratch) = (Vec::new(), Vec::new());
     while bytes.len() < max_bytes {
         let Some(frame) = frames.next() else { break };
         scratch.clear();
         frame.encode_into(&mut scratch);
+        copy(&scratch);
         wire::encode_stream_into(&scratch, &mut bytes);
     }
     (!bytes.is_empty()).then(|| Transmit::Stream { channel, bytes: bytes.into() })

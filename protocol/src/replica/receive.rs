@@ -5,6 +5,7 @@ use inkwire_document::{Actor, Applied, ApplyError, Batch, Checked, Limits, Merge
 use super::assembly::AssemblyError;
 use super::{Phase, Replica, Want, Writer};
 use crate::Code;
+use crate::copies::CopyFate;
 use crate::frame::{self, Frame, Role};
 
 /// After so many lanes in a row that end for what a batch said, the batch is taken for refused.
@@ -73,11 +74,37 @@ impl Replica {
         Ok(())
     }
 
-    /// Takes in what came as a datagram; anything out of place is only late.
-    pub(crate) fn receive_datagram(&mut self, frame: Frame) {
-        if let (Frame::PresenceUpdate(update), Phase::Opened | Phase::Syncing | Phase::Live) = (frame, self.phase) {
-            self.news.presence |= self.presence.receive(self.session, update.entries);
+    /// Takes in what came as a datagram; anything out of place is only late. Of a copy of a batch it says what became of it.
+    pub(crate) fn receive_datagram(&mut self, frame: Frame) -> Option<CopyFate> {
+        match (frame, self.phase) {
+            (Frame::PresenceUpdate(update), Phase::Opened | Phase::Syncing | Phase::Live) => {
+                self.news.presence |= self.presence.receive(self.session, update.entries);
+                None
+            }
+            (Frame::Batch(batch), _) => Some(self.on_copy(batch)),
+            _ => None,
         }
+    }
+
+    /// A copy is taken like its batch, but only where its batch could come next: all that was taken before is retained before it,
+    /// so that it may be offered in that order.
+    fn on_copy(&mut self, frame: frame::Batch) -> CopyFate {
+        let held = |actor: &Actor| self.document.version().get(actor);
+        let (first, last) = (frame.first, frame.first.saturating_add(u64::from(frame.count)).saturating_sub(1));
+        if last <= held(&frame.actor) {
+            return CopyFate::Late;
+        }
+        let own = self.writer.as_ref().is_some_and(|writer| writer.actor == frame.actor);
+        if own || !self.synced() || self.want.is_some() || first != held(&frame.actor).saturating_add(1) {
+            return CopyFate::Passed;
+        }
+        let (batch, receipt) = frame.into_parts();
+        let Ok(checked) = batch.check(&Limits::STANDARD) else { return CopyFate::Passed };
+        if checked.references.iter().any(|(actor, counter)| *actor != batch.actor && held(actor) < *counter) {
+            return CopyFate::Passed;
+        }
+        self.on_batch(frame::Batch::new(batch, receipt));
+        CopyFate::First
     }
 
     fn on_opened(&mut self, opened: frame::Opened) {

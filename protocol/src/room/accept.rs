@@ -37,7 +37,7 @@ impl Waiting {
 }
 
 /// What is to be done with a batch that is not new, not next or not allowed.
-enum Obstacle {
+pub(super) enum Obstacle {
     /// It is held already.
     Duplicate,
     /// An earlier one of its actor, or what it refers to, is not held: this counter of that actor.
@@ -186,7 +186,7 @@ impl Room {
     }
 
     /// Tries again what waited for what has come meanwhile.
-    fn retry_waiting(&mut self, clock: Clock) {
+    pub(super) fn retry_waiting(&mut self, clock: Clock) {
         // Each round takes one out that may go in now; what it brings may be what another waits for.
         while let Some(index) = self.waiting.iter().position(|offer| self.actors.held(offer.needs.0) >= offer.needs.1) {
             let Some(offer) = self.waiting.remove(index) else { return };
@@ -199,7 +199,7 @@ impl Room {
 
     /// The one place that says what may become part of the document. Without a clock times are not looked at: a receipt says
     /// that they were, by the clock of that moment.
-    fn examine(
+    pub(super) fn examine(
         &self,
         clock: Option<Clock>,
         batch: &Batch,
@@ -269,7 +269,7 @@ impl Room {
     }
 
     /// The hot path: receipt, one encoding, one append.
-    fn accept(
+    pub(super) fn accept(
         &mut self,
         clock: Clock,
         origin: Option<MemberId>,

@@ -1,5 +1,6 @@
 //! Rooms with a few members, driven frame by frame.
 
+mod copies;
 mod durable;
 mod joining;
 mod memory;

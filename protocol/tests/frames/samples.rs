@@ -51,6 +51,7 @@ pub(crate) fn samples() -> Vec<(&'static str, Frame)> {
         ("close_normal", Close { code: Code::None, reason: String::new() }.into()),
         ("ping", Ping { nonce: 7 }.into()),
         ("pong", Pong { nonce: u64::MAX }.into()),
+        ("want_copies", WantCopies { millis: 5_000 }.into()),
         (
             "open_new",
             Open {

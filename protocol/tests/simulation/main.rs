@@ -66,6 +66,29 @@ fn every_seed_ends_well() {
     assert!(problems.is_empty(), "{} of {seeds} seeds failed; INKWIRE_SEED=n replays one", problems.len());
 }
 
+/// `INKWIRE_COPIES=n` replays one.
+#[test]
+fn every_seed_ends_well_with_copies_as_datagrams() {
+    if let Some(seed) = number("INKWIRE_COPIES") {
+        let outcome = world::run_with_copies(seed, true).unwrap_or_else(|problem| panic!("{problem}"));
+        return println!("seed {seed}: {outcome:?}");
+    }
+    let seeds = number("INKWIRE_SEEDS").unwrap_or(SEEDS) / 4;
+    let (mut copies, mut problems) = ([0; 3], Vec::new());
+    for seed in 0..seeds {
+        match world::run_with_copies(seed, false) {
+            Ok(outcome) => copies.iter_mut().zip(outcome.copies).for_each(|(all, new)| *all += new),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    println!("{seeds} seeds, {copies:?} copies that came first, late and too early");
+    for problem in problems.iter().take(10) {
+        println!("{}", problem.chars().take(600).collect::<String>());
+    }
+    assert!(problems.is_empty(), "{} of {seeds} seeds failed; INKWIRE_COPIES=n replays one", problems.len());
+    assert!(seeds < SEEDS / 4 || copies.iter().all(|count| *count > 0), "something is never visited any more");
+}
+
 #[test]
 fn what_failed_once_ends_well() {
     for seed in FAILED_ONCE {

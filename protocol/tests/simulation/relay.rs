@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use inkwire_document::VersionVector;
 use inkwire_protocol::client::Lanes;
+use inkwire_protocol::copies::{COPY_DELAY, CopyCounts, CopyFate, CopyQueue};
 use inkwire_protocol::random::Random;
 use inkwire_protocol::receipt::ReceiptKeys;
 use inkwire_protocol::room::{Join, MemberId, RecordNumber, Room, RoomConfig};
@@ -31,6 +32,8 @@ pub struct Relay {
     pub bandwidth: u64,
     /// How many frames of each number went through documents' lanes, to see that a run visits what it is meant to.
     pub frames: [u64; 64],
+    /// If batches travel once more as datagrams: what became of those that came.
+    pub copies: Option<CopyCounts>,
     /// What an honest page should never have been told.
     pub faults: Vec<String>,
     running: Option<Running>,
@@ -80,6 +83,7 @@ impl Relay {
             skew_millis: 0,
             bandwidth,
             frames: [0; 64],
+            copies: None,
             faults: Vec::new(),
             running: Some(Running::default()),
             next_session: 1,
@@ -266,7 +270,12 @@ impl Relay {
                 served.session.heard(clock);
                 let member = served.documents.get(&channel.0).and_then(|lane| lane.member);
                 if let (Some(member), Some(room)) = (member, &mut running.room) {
-                    room.receive_datagram(clock, member, frame);
+                    match (room.receive_datagram(clock, member, frame), &mut self.copies) {
+                        (Some(CopyFate::First), Some(counts)) => counts.first += 1,
+                        (Some(CopyFate::Late), Some(counts)) => counts.late += 1,
+                        (Some(CopyFate::Passed), Some(counts)) => counts.passed += 1,
+                        _ => {}
+                    }
                 }
             }
             Packet::Finish(_) => {}
@@ -520,6 +529,12 @@ impl Relay {
                 // An array of at most 15 elements, of which the first is the number.
                 frames.iter().for_each(|frame| self.frames[usize::from(frame[1])] += 1);
                 out.push((connection, pack(served.lanes, channel, &frames)));
+                if self.copies.is_some() && served.lanes == Lanes::Streams {
+                    let mut queue = CopyQueue::default();
+                    frames.iter().for_each(|frame| queue.note(clock.monotonic, Channel(channel), frame));
+                    let copies = std::iter::from_fn(|| queue.poll(clock.monotonic + COPY_DELAY));
+                    out.extend(copies.map(|copy| (connection, Packet::Datagram(copy))));
+                }
                 lane.busy = clock.monotonic + Duration::from_micros(1 + taken as u64 * 1_000_000 / self.bandwidth);
                 continue;
             }

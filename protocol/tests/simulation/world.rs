@@ -9,6 +9,7 @@ use std::time::Duration;
 use inkwire_document::VersionVector;
 use inkwire_protocol::Role;
 use inkwire_protocol::client::{Lanes, Now};
+use inkwire_protocol::copies::{CopyCounts, CopyMode};
 use inkwire_protocol::random::Random;
 use inkwire_protocol::room::{RoomConfig, Sabotage};
 
@@ -65,15 +66,32 @@ pub struct Outcome {
     pub edits: u64,
     /// Frames on documents' lanes, by number.
     pub frames: [u64; 64],
+    /// Copies that came first, late and too early.
+    pub copies: [u64; 3],
 }
 
 pub(crate) fn run(seed: u64, sabotage: Sabotage, trace: bool) -> Result<Outcome, String> {
-    let mut world = World::new(seed, sabotage, trace);
+    play(World::new(seed, sabotage, trace), seed)
+}
+
+/// Batches travel once more as datagrams, where there are some.
+pub(crate) fn run_with_copies(seed: u64, trace: bool) -> Result<Outcome, String> {
+    let mut world = World::new(seed, Sabotage::default(), trace);
+    world.relay.copies = Some(CopyCounts::default());
+    world.hosts.iter_mut().for_each(|host| host.client.set_copies(CopyMode::On));
+    play(world, seed)
+}
+
+fn play(mut world: World, seed: u64) -> Result<Outcome, String> {
     let result = world.play();
     let fail = |problem| format!("seed {seed} at {:?}: {problem}", world.now);
     result.map_err(fail)?;
     let edits = world.hosts.iter().map(|host| host.edits).sum();
-    Ok(Outcome { events: world.events, edits, frames: world.relay.frames })
+    let of_hosts = world.hosts.iter().map(|host| host.client.copies());
+    let copies = of_hosts.chain(world.relay.copies).fold([0; 3], |[first, late, passed], counts| {
+        [first + counts.first, late + counts.late, passed + counts.passed]
+    });
+    Ok(Outcome { events: world.events, edits, frames: world.relay.frames, copies })
 }
 
 macro_rules! trace {
@@ -391,6 +409,9 @@ impl World {
                 trace!(self, "{index} is loaded anew");
                 self.cut(index, false);
                 self.hosts[index].reload(self.now, &mut self.random);
+                if self.relay.copies.is_some() {
+                    self.hosts[index].client.set_copies(CopyMode::On);
+                }
             }
             88..91 if self.relay.is_up() => self.crash_relay(),
             91..94 => {

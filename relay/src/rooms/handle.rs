@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use bytes::Bytes;
+use inkwire_protocol::copies::CopyFate;
 use inkwire_protocol::room::{Clock, FoldInput, Join, MemberId, Reason, RecordNumber, Room};
 use inkwire_protocol::{Frame, Role};
 use inkwire_storage::DocumentKey;
@@ -99,9 +100,9 @@ impl RoomHandle {
         self.step(|state, clock| frames.into_iter().try_for_each(|frame| state.room.receive(clock, member, frame)))
     }
 
-    /// A frame that came as a datagram.
-    pub fn receive_datagram(self: &Arc<Self>, member: MemberId, frame: Frame) {
-        self.step(|state, clock| state.room.receive_datagram(clock, member, frame));
+    /// A frame that came as a datagram; of a copy of a batch, what became of it.
+    pub fn receive_datagram(self: &Arc<Self>, member: MemberId, frame: Frame) -> Option<CopyFate> {
+        self.step(|state, clock| state.room.receive_datagram(clock, member, frame))
     }
 
     /// The member may do more or less from now on.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use inkwire_protocol::copies::CopyFate;
 use inkwire_protocol::limits::MAX_DOCUMENT_NAME_BYTES;
 use inkwire_protocol::room::{Join, MemberId, Reason};
 use inkwire_protocol::{Channel, Code, Frame, Role, frame};
@@ -154,9 +155,17 @@ impl Lane {
         outcome
     }
 
-    /// Takes a frame that came as a datagram.
+    /// Takes a frame that came as a datagram. Where the lane itself would not be read, because the store is behind or the relay
+    /// about to leave, no copy of a batch is taken either.
     pub fn receive_datagram(&self, frame: Frame) {
-        self.room.receive_datagram(self.member, frame);
+        let core = &self.session.core;
+        let is_copy = matches!(frame, Frame::Batch(_));
+        let may_come = !is_copy || core.phases.current() == Phase::Running && !self.is_behind();
+        match if may_come { self.room.receive_datagram(self.member, frame) } else { Some(CopyFate::Passed) } {
+            Some(CopyFate::First) => core.metrics.copies_first.increment(1),
+            Some(CopyFate::Late | CopyFate::Passed) => core.metrics.copies_dropped.increment(1),
+            None => {}
+        }
     }
 
     /// What waits for the client, up to about `max_bytes`; where nothing does, `ready` is told when something does.

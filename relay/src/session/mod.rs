@@ -1,11 +1,13 @@
 //! Sessions: one client connection each. The engine is the same for both transports, which are thin adapters around it.
 //!
 //! - [`control`]: the control lane, who is there and what its token allows
+//! - `copies`: small batches once more as datagrams, where a path loses packets
 //! - [`lane`]: one open document of a session
 //! - [`webtransport`], [`websocket`]: bytes in and out
 //! - [`socket`]: the WebSocket below sessions
 
 pub mod control;
+mod copies;
 pub mod lane;
 pub mod socket;
 pub mod websocket;

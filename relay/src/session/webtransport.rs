@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use inkwire_protocol::copies::CopyQueue;
 use inkwire_protocol::room::Reason;
 use inkwire_protocol::wire::{StreamDecoder, encode_datagram, encode_stream, split_datagram};
 use inkwire_protocol::{Code, Frame};
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 use web_transport_quinn::{RecvStream, Request, SendStream, Session, SessionError, WebTransportError};
 
+use super::copies::{self, Path};
 use super::lane::{Flow, Lane, OpenLane, Opening};
 use super::{LAST_WORDS, MAX_WAITING, SessionHandle, WRITE_BYTES, close_frame, no_open, sleep_until};
 use crate::core::Core;
@@ -67,6 +69,7 @@ async fn control(session: &Session, handle: &Arc<SessionHandle>) -> Option<Reaso
     let patience = handle.core.bounds.handshake_timeout;
     let (mut send, mut recv) = tokio::time::timeout(patience, session.accept_bi()).await.ok()?.ok()?;
     let _ = send.set_priority(CONTROL_PRIORITY);
+    let path = Arc::new(Path::new(handle.core.datagram_copies));
     let mut lanes = JoinSet::new();
     let mut phases = handle.core.phases.watch();
     let mut told_to_go = false;
@@ -112,10 +115,11 @@ async fn control(session: &Session, handle: &Arc<SessionHandle>) -> Option<Reaso
             },
             stream = session.accept_bi() => {
                 let Ok((send, recv)) = stream else { return None };
-                lanes.spawn(document(session.clone(), Arc::clone(handle), send, recv).in_current_span());
+                let lane = document(session.clone(), Arc::clone(handle), Arc::clone(&path), send, recv);
+                lanes.spawn(lane.in_current_span());
             }
             datagram = session.read_datagram() => match datagram {
-                Ok(datagram) => read_datagram(handle, &datagram),
+                Ok(datagram) => read_datagram(handle, &path, &datagram),
                 Err(_) => return None,
             },
             Some(_) = lanes.join_next() => {}
@@ -140,19 +144,28 @@ fn read_control(handle: &SessionHandle, decoder: &mut StreamDecoder, bytes: &[u8
 }
 
 /// Whatever is wrong with a datagram, it is only dropped.
-fn read_datagram(handle: &SessionHandle, datagram: &Bytes) {
+fn read_datagram(handle: &SessionHandle, path: &Path, datagram: &Bytes) {
     handle.heard();
     let Ok((channel, frame)) = split_datagram(datagram) else { return };
-    if let (Some(lane), Ok(frame)) = (handle.lane(channel), Frame::decode(&frame)) {
+    if let (Some(lane), Ok(frame)) = (handle.lane(channel), Frame::decode(&frame))
+        && (path.takes_copies() || !matches!(frame, Frame::Batch(_)))
+    {
         lane.receive_datagram(frame);
     }
 }
 
 /// One document's stream, from its `Open` to its end.
-async fn document(session: Session, handle: Arc<SessionHandle>, mut send: SendStream, mut recv: RecvStream) {
+async fn document(
+    session: Session,
+    handle: Arc<SessionHandle>,
+    path: Arc<Path>,
+    mut send: SendStream,
+    mut recv: RecvStream,
+) {
     let outcome = match open(&handle, &mut recv).await {
         Ok(Some((lane, decoder, ready))) => {
-            serve_document(&session, &handle, &lane, &mut send, &mut recv, decoder, &ready).await
+            let wires = Wires { session: &session, path: &path, send: &mut send, recv: &mut recv };
+            serve_document(wires, &handle, &lane, decoder, &ready).await
         }
         Ok(None) => return,
         Err(reason) => Err(reason),
@@ -195,16 +208,25 @@ async fn open(
     }
 }
 
+/// What carries a document's frames.
+struct Wires<'a> {
+    session: &'a Session,
+    path: &'a Path,
+    send: &'a mut SendStream,
+    recv: &'a mut RecvStream,
+}
+
 /// Moves a document's frames both ways until it is closed. An error is told to the client.
 async fn serve_document(
-    session: &Session,
+    wires: Wires<'_>,
     handle: &SessionHandle,
     lane: &Lane,
-    send: &mut SendStream,
-    recv: &mut RecvStream,
     mut decoder: StreamDecoder,
     ready: &Notify,
 ) -> Result<(), Reason> {
+    let Wires { session, path, send, recv } = wires;
+    let clock = handle.core.clock;
+    let mut copies = CopyQueue::default();
     let mut phases = handle.core.phases.watch();
     let mut chunks: [Bytes; READ_CHUNKS] = std::array::from_fn(|_| Bytes::new());
     let mut encoded = Vec::new();
@@ -215,9 +237,16 @@ async fn serve_document(
     }
     loop {
         lane.check_revoked()?;
+        if copies.due().is_some() {
+            copies::send_due(session, &handle.core.metrics, &mut copies, clock.now().monotonic);
+        }
         if outgoing.is_empty() {
             match lane.transmit(WRITE_BYTES, &mut encoded) {
                 Waiting::Bytes(_) => {
+                    let now = clock.now().monotonic;
+                    if path.is_copied(now, session) {
+                        encoded.iter().for_each(|frame| copies.note(now, lane.channel, frame));
+                    }
                     outgoing.push(encode_stream(&encoded));
                     encoded.clear();
                 }
@@ -251,6 +280,7 @@ async fn serve_document(
                 Err(_) => return Ok(()),
             },
             () = ready.notified(), if outgoing.is_empty() => {}
+            () = sleep_until(copies.due().map(|due| clock.instant(due))) => {}
             () = phases.changed() => {}
         }
     }

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use inkwire_protocol::copies::CopyMode;
 use serde::Deserialize;
 
 use super::address::ListenAddress;
@@ -29,6 +30,29 @@ pub enum StoreKind {
     Embedded,
     /// In memory: gone with the process. For trials and tests.
     Memory,
+}
+
+/// When small batches are sent once more as datagrams.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum DatagramCopies {
+    /// While a session's path loses packets.
+    #[default]
+    Auto,
+    /// Always.
+    On,
+    /// Never, and clients' copies are passed over.
+    Off,
+}
+
+impl From<DatagramCopies> for CopyMode {
+    fn from(given: DatagramCopies) -> Self {
+        match given {
+            DatagramCopies::Auto => Self::Auto,
+            DatagramCopies::On => Self::On,
+            DatagramCopies::Off => Self::Off,
+        }
+    }
 }
 
 macro_rules! flags {
@@ -106,6 +130,11 @@ flags! {
     drain_timeout: Period = "INKWIRE_DRAIN_TIMEOUT", "PERIOD", "Running";
     /// How long a room without members stays in memory [default: 30s]
     unload_after: Period = "INKWIRE_UNLOAD_AFTER", "PERIOD", "Running";
+
+    /// When small batches are sent once more as datagrams over WebTransport, so that a lost packet does not hold them up
+    /// [default: auto]
+    #[value(value_enum)]
+    datagram_copies: DatagramCopies = "INKWIRE_DATAGRAM_COPIES", "WHEN", "Running";
 
     /// Sessions at a time; more are told `overloaded` [default: 20000]
     max_sessions: usize = "INKWIRE_MAX_SESSIONS", "COUNT", "Bounds";

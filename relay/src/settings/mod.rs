@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::Uri;
+use inkwire_protocol::copies::CopyMode;
 
 pub use address::ListenAddress;
-pub use flags::{Flags, LogFormat, StoreKind};
+pub use flags::{DatagramCopies, Flags, LogFormat, StoreKind};
 pub use units::{ByteCount, Period};
 
 use crate::token::KeySource;
@@ -46,6 +47,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// How long an empty room stays.
     pub unload_after: Duration,
+    /// When small batches are sent once more as datagrams.
+    pub datagram_copies: CopyMode,
     /// How much of everything.
     pub bounds: Bounds,
 }
@@ -206,6 +209,7 @@ impl Settings {
             log_format: flags.log_format.unwrap_or(LogFormat::Text),
             drain_timeout: period(flags.drain_timeout, 10),
             unload_after: period(flags.unload_after, 30),
+            datagram_copies: flags.datagram_copies.unwrap_or_default().into(),
             bounds,
         })
     }

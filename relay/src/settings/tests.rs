@@ -78,6 +78,7 @@ fn help_states_the_real_defaults() {
         ("listen", settings.listen.to_string()),
         ("data", settings.data.display().to_string()),
         ("log", settings.log.clone()),
+        ("datagram-copies", settings.datagram_copies.to_string()),
         ("drain-timeout", Period(settings.drain_timeout).to_string()),
         ("unload-after", Period(settings.unload_after).to_string()),
         ("handshake-timeout", Period(bounds.handshake_timeout).to_string()),

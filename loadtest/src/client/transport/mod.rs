@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use inkwire_protocol::Channel;
 use inkwire_protocol::client::{Lanes, Transmit};
+use inkwire_protocol::copies::PacketCounts;
 use url::{Host, Url};
 
 use super::http::{self, HttpError};
@@ -153,6 +154,10 @@ pub(crate) trait Link: Send {
     fn start(&mut self, inbox: Arc<dyn Inbox>);
     /// Takes what the core wants sent, in order. Never waits: ask [`Link::ready`] before the next.
     fn put(&mut self, transmit: Transmit);
+    /// What the transport has counted of packets from this end; `None` where it does not.
+    fn packets(&self) -> Option<PacketCounts> {
+        None
+    }
     /// Hands over what was [`put`](Link::put); call it when there is nothing more to put for now.
     fn flush(&mut self);
     /// Waits until less than [`QUEUE_BYTES`] are queued. Cancel-safe.
@@ -244,6 +249,11 @@ async fn resolve(base: &Url, port: u16) -> Result<SocketAddr, TransportError> {
     let host = base.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let mut found = tokio::net::lookup_host((host, port)).await.map_err(reach)?;
     found.next().ok_or_else(|| reach(std::io::Error::other("the name has no address")))
+}
+
+/// What quinn counts on a path, for both libraries on it.
+fn packets(path: &quinn::PathStats) -> PacketCounts {
+    PacketCounts { sent: path.sent_packets, lost: path.lost_packets }
 }
 
 /// What both QUIC libraries are told: little is buffered, so that the core decides what is sent next, and silence ends

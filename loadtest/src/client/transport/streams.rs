@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use inkwire_protocol::Channel;
 use inkwire_protocol::client::{Lanes, Transmit};
+use inkwire_protocol::copies::PacketCounts;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
@@ -27,6 +28,8 @@ pub(super) type LaneRead = Pin<Box<dyn AsyncRead + Send>>;
 pub(super) trait StreamSession: Send + Sync + 'static {
     async fn open_lane(&self) -> io::Result<(LaneWrite, LaneRead)>;
     fn send_datagram(&self, datagram: Bytes);
+    /// What the library has counted of packets from this end.
+    fn packets(&self) -> PacketCounts;
     async fn receive_datagram(&self) -> io::Result<Bytes>;
     /// Waits for the session's end and says why it came.
     async fn closed(&self) -> String;
@@ -173,6 +176,10 @@ impl<S: StreamSession> Link for StreamLink<S> {
             // A link with lanes is sent no messages, and whoever owns it disconnects it.
             _ => {}
         }
+    }
+
+    fn packets(&self) -> Option<PacketCounts> {
+        Some(self.session.packets())
     }
 
     fn flush(&mut self) {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use inkwire_protocol::copies::PacketCounts;
 use quinn::crypto::rustls::QuicClientConfig;
 use web_transport_quinn::Session;
 
 use super::streams::{LaneRead, LaneWrite, StreamSession};
-use super::{Destination, Transport, TransportError, quic_transport, tls};
+use super::{Destination, Transport, TransportError, packets, quic_transport, tls};
 
 /// A session and the endpoint of its own that it runs on: a new attempt starts with a new socket.
 pub(super) struct WebTransport {
@@ -44,6 +45,10 @@ impl StreamSession for WebTransport {
     fn send_datagram(&self, datagram: Bytes) {
         // Too large or no longer connected: datagrams may be lost, and the session's end is noticed elsewhere.
         let _ = self.session.send_datagram(datagram);
+    }
+
+    fn packets(&self) -> PacketCounts {
+        packets(&quinn::Connection::stats(&self.session).path)
     }
 
     async fn receive_datagram(&self) -> io::Result<Bytes> {

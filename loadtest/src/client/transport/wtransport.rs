@@ -7,11 +7,12 @@ use std::pin::Pin;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use inkwire_protocol::copies::PacketCounts;
 use wtransport::config::{DnsLookupFuture, DnsResolver};
 use wtransport::{ClientConfig, Connection, Endpoint, VarInt, endpoint::endpoint_side};
 
 use super::streams::{LaneRead, LaneWrite, StreamSession};
-use super::{Destination, Transport, TransportError, quic_transport, tls};
+use super::{Destination, Transport, TransportError, packets, quic_transport, tls};
 
 /// A session and the endpoint of its own that it runs on.
 pub(super) struct Wtransport {
@@ -60,6 +61,10 @@ impl StreamSession for Wtransport {
     fn send_datagram(&self, datagram: Bytes) {
         // Too large or no longer connected: datagrams may be lost, and the session's end is noticed elsewhere.
         let _ = self.connection.send_datagram(datagram);
+    }
+
+    fn packets(&self) -> PacketCounts {
+        packets(&self.connection.quic_connection().stats().path)
     }
 
     async fn receive_datagram(&self) -> io::Result<Bytes> {

@@ -5,7 +5,7 @@ import msgpack
 MAX_FRAME_BYTES = 65_536
 MAX_DEPTH = 32
 
-HELLO, WELCOME, TOKEN, TOKEN_ACCEPTED, GO_AWAY, CLOSE, PING, PONG = range(8)
+HELLO, WELCOME, TOKEN, TOKEN_ACCEPTED, GO_AWAY, CLOSE, PING, PONG, WANT_COPIES = range(9)
 (
     OPEN, OPENED, VECTOR, SNAPSHOT, BATCH, SYNCED, RECEIVED, DURABLE, RESEND_FROM, OFFER, REFUSED, RELEASE, RELEASED,
     LEASED, ROLE_CHANGED, PRESENCE, PRESENCE_UPDATE, CLOSE_DOCUMENT,
@@ -96,6 +96,7 @@ ELEMENTS = {
     CLOSE: (u16, string),
     PING: (u64,),
     PONG: (u64,),
+    WANT_COPIES: (u64,),
     OPEN: (u32, string, optional(u64), vector, vector, string, optional(record(u64, u64, optional(binary))),
            mapping(anything)),
     OPENED: (u64, string, optional(record(u64, u64, optional(binary))), vector, optional(record(u64))),
