@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use inkwire_protocol::copies::CopyMode;
 use url::Url;
 
 use crate::client::{DevelopmentToken, Options, TokenSource, Transport};
@@ -59,6 +60,10 @@ struct Replay {
     /// How many seconds a relay that dies in the middle is waited for.
     #[arg(long, value_name = "S", default_value_t = 60.0, value_parser = seconds)]
     wait: f64,
+    /// When both sessions send small batches once more as datagrams, over WebTransport: auto (where packets are lost), on or off,
+    /// which also passes over the relay's.
+    #[arg(long, value_name = "WHEN", default_value_t)]
+    datagram_copies: CopyMode,
     /// Which session opens the document first.
     #[arg(long, value_name = "SESSION", default_value = "writer")]
     first: First,
@@ -153,7 +158,9 @@ impl Replay {
                     ..DevelopmentToken::default()
                 }),
             };
-            Options { token, ..Options::new(self.url.clone(), transport) }
+            let mut options = Options { token, ..Options::new(self.url.clone(), transport) };
+            options.config.copies = self.datagram_copies;
+            options
         };
         Plan {
             writer: options(self.writer, "writer"),
@@ -203,7 +210,7 @@ mod tests {
         assert_eq!((plan.batch, plan.rate, plan.wait, plan.observer_first), (1, None, Duration::from_secs(60), false));
         assert_eq!((plan.writer.transport, plan.observer.transport), (Transport::Wtransport, Transport::WebSocket));
         assert!(plan.document.starts_with("replay/wtransport-websocket-"));
-        for wrong in ["--batch 0", "--rate 0", "--rate nan", "--wait -1", "--first both"] {
+        for wrong in ["--batch 0", "--rate 0", "--datagram-copies yes", "--rate nan", "--wait -1", "--first both"] {
             assert!(parse(&format!("{line} {wrong}")).is_err(), "{wrong}");
         }
         let error = parse(&line.replace("websocket", "carrier-pigeon")).unwrap_err();

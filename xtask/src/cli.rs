@@ -76,7 +76,7 @@ struct Test {
     /// The suites to run
     #[arg(value_enum, value_name = "SUITE")]
     suites: Vec<Suite>,
-    /// Run the simulation with this one seed only, and print what it does
+    /// Run the simulation with this one seed only, and print what it does; or have the suite lossy lose packets by it
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 }

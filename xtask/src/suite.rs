@@ -3,6 +3,7 @@
 pub(crate) mod browser;
 mod crash;
 mod interop;
+mod lossy;
 mod simulation;
 mod unit;
 
@@ -24,6 +25,8 @@ pub(crate) enum Suite {
     Crash,
     /// Clients in Python and JavaScript that know only the protocol's pages, and Autobahn's cases for the WebSocket
     Interop,
+    /// Native clients and a real relay over a path that loses one packet in twenty; the seed says which
+    Lossy,
     /// Chromium, Firefox and WebKitGTK against a real relay
     Browser,
 }
@@ -35,6 +38,7 @@ impl Suite {
             Self::Simulation => "simulation",
             Self::Crash => "crash",
             Self::Interop => "interop",
+            Self::Lossy => "lossy",
             Self::Browser => "browser",
         }
     }
@@ -45,6 +49,7 @@ impl Suite {
             Self::Simulation => simulation::run(seed),
             Self::Crash => crash::run(),
             Self::Interop => interop::run(),
+            Self::Lossy => lossy::run(seed),
             Self::Browser => browser::run(),
         }
     }
@@ -63,8 +68,8 @@ struct Outcome {
 /// When one failed or could not run.
 pub(crate) fn run(suites: &[Suite], seed: Option<u64>) -> Result<()> {
     let chosen: &[Suite] = if suites.is_empty() { Suite::value_variants() } else { suites };
-    if seed.is_some() && chosen != [Suite::Simulation] {
-        bail!("--seed goes with the suite simulation alone: cargo xtask test simulation --seed N");
+    if seed.is_some() && !matches!(chosen, [Suite::Simulation | Suite::Lossy]) {
+        bail!("--seed goes with one suite, simulation or lossy: cargo xtask test simulation --seed N");
     }
     let outcomes: Vec<Outcome> = chosen
         .iter()

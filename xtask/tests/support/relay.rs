@@ -64,10 +64,16 @@ pub(crate) struct Relay {
 impl Relay {
     /// Starts one on `data` and waits until it is ready. Its log is appended to `log`.
     pub(crate) async fn start(data: &Path, listen: &str, log: &Path) -> Result<Self, String> {
+        Self::start_with(data, listen, log, &[]).await
+    }
+
+    /// The same with more flags.
+    pub(crate) async fn start_with(data: &Path, listen: &str, log: &Path, flags: &[&str]) -> Result<Self, String> {
         let file: File = OpenOptions::new().create(true).append(true).open(log).map_err(|error| error.to_string())?;
         let mut process = Command::new(binary())
             .args(["serve", "--listen", listen, "--data"])
             .arg(data)
+            .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(file)
