@@ -91,8 +91,8 @@ impl Core {
                     flat.push(&JsValue::from_f64(steps.len() as f64));
                     for step in steps {
                         flat.push(&match step {
-                            TextDelta::Retain(count) => JsValue::from_f64(count as f64),
-                            TextDelta::Insert(text) => JsValue::from_str(&text),
+                            TextDelta::Retain(count, _) => JsValue::from_f64(count as f64),
+                            TextDelta::Insert(text, _) => JsValue::from_str(&text),
                             TextDelta::Delete(count) => JsValue::from_f64(-(count as f64)),
                         });
                     }

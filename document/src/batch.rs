@@ -3,6 +3,7 @@
 mod check;
 mod edits;
 pub(crate) mod encode;
+pub(crate) mod format;
 pub(crate) mod operation;
 
 use bytes::Bytes;

@@ -1,5 +1,6 @@
 //! What an edit or a batch changed, for an editor to follow without comparing texts.
 
+use crate::formatting::Attributes;
 use crate::value::Value;
 
 /// Where a change came from.
@@ -21,13 +22,16 @@ pub enum Unit {
     Utf16,
 }
 
-/// One step of a text's change, from its start.
-#[derive(Clone, Eq, PartialEq, Debug)]
+/// One step of a text's change, from its start; of a delta in the form of Quill, too.
+///
+/// A text's last line has a line break that is not in the text: a delta counts it, as editors do. Line breaks show the
+/// attributes of their line, and other characters their marks.
+#[derive(Clone, PartialEq, Debug)]
 pub enum TextDelta {
-    /// So many units stay.
-    Retain(usize),
-    /// This comes in.
-    Insert(String),
+    /// So many units stay, and show these from now on; [`Value::Null`] says what they do not show any more.
+    Retain(usize, Attributes),
+    /// This comes in, and shows these.
+    Insert(String, Attributes),
     /// So many units go.
     Delete(usize),
 }
@@ -41,6 +45,18 @@ pub enum ListDelta {
     Insert(Vec<Value>),
     /// So many elements go.
     Delete(usize),
+}
+
+impl TextDelta {
+    /// So many units stay as they are.
+    pub fn retain(length: usize) -> Self {
+        TextDelta::Retain(length, Attributes::new())
+    }
+
+    /// Text that shows nothing comes in.
+    pub fn insert(text: impl Into<String>) -> Self {
+        TextDelta::Insert(text.into(), Attributes::new())
+    }
 }
 
 /// One root's change.

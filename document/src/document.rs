@@ -6,11 +6,14 @@
 //! - [`lists`], [`sets`], [`counters`]: these containers' reading, editing and merging
 //! - [`containers`]: their part of snapshots, out and in
 //! - [`observe`]: changes for whoever follows
+//! - [`format`], [`delta`]: marks and what belongs to lines, one by one and as deltas
 
 mod anchor;
 mod apply;
 mod containers;
 mod counters;
+mod delta;
+mod format;
 mod lists;
 mod local;
 mod merge;
@@ -33,7 +36,7 @@ use crate::text::Text;
 use crate::transaction::Transaction;
 use crate::value::Value;
 
-pub use anchor::Anchor;
+pub use anchor::{Anchor, AnchorError};
 use local::Local;
 
 /// A place in a text.
@@ -99,6 +102,14 @@ pub enum EditError {
         /// The text's or list's length in that unit.
         length: usize,
     },
+    /// A delta that does not fit the text, or says what a delta cannot.
+    #[error("step {step} of the delta: {problem}")]
+    Delta {
+        /// Which of its steps, from 0.
+        step: usize,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// A root's name, a key or a value over its limit.
     #[error("{what} of {size} is over the limit of {limit}")]
     TooLarge {
@@ -152,7 +163,7 @@ impl Document {
 
     /// Names of the texts that were ever written, in order.
     pub fn text_names(&self) -> impl Iterator<Item = &str> {
-        self.texts.iter().filter(|(_, text)| !text.is_unwritten()).map(|(name, _)| &**name)
+        self.texts.iter().filter(|(_, text)| !text.is_unwritten() || text.is_formatted()).map(|(name, _)| &**name)
     }
 
     /// What a map holds under a key.

@@ -7,6 +7,7 @@
 //! - [`batch`]: consecutive operations of one actor, their encoding and *the* check
 //! - [`Document`]: a whole replica's state; local edits, remote batches, snapshots
 //! - [`Snapshot`]: an encoded state or a difference between two; [`fold`] makes a new one
+//! - [`formatting`]: marks, attributes of lines, how kinds behave, deltas as JSON
 //! - [`change`]: what an edit or a batch changed, for an editor to follow
 //!
 //! ```
@@ -29,6 +30,7 @@ pub mod change;
 mod counter;
 mod document;
 mod early;
+pub mod formatting;
 pub mod ids;
 mod kept;
 pub mod limits;
@@ -46,7 +48,8 @@ mod tests;
 
 pub use batch::{Batch, BatchError, Checked, RootType};
 pub use change::{Change, Delta, ListDelta, Origin, TextDelta, Unit};
-pub use document::{Anchor, Applied, ApplyError, Document, EditError, Position, TextRef};
+pub use document::{Anchor, AnchorError, Applied, ApplyError, Document, EditError, Position, TextRef};
+pub use formatting::{Attributes, Growth, Side};
 pub use ids::{Actor, Dot, HybridTime, VersionVector};
 pub use limits::Limits;
 pub use snapshot::{FoldError, MergeError, Snapshot, SnapshotError, fold};

@@ -6,6 +6,7 @@ mod columns;
 pub(crate) mod containers;
 mod decode;
 pub(crate) mod encode;
+pub(crate) mod format;
 mod huffman;
 mod latest;
 mod pack;
@@ -36,6 +37,7 @@ mod section {
     pub(super) const LISTS: u64 = 4;
     pub(super) const SETS: u64 = 5;
     pub(super) const COUNTERS: u64 = 6;
+    pub(super) const FORMATS: u64 = 10;
 }
 
 /// A parsed, checked, still encoded snapshot: a state, or the difference between two. Cheap to clone.

@@ -2,6 +2,8 @@
 
 mod editing;
 mod encodings;
+mod formats;
+mod formatting;
 mod histories;
 mod model;
 pub(crate) mod random;

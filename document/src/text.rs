@@ -13,29 +13,38 @@
 //! - [`read`]: the visible text
 //! - [`runs`]: the dots of what is visible
 //! - [`anchor`]: places that stay with their characters
+//! - [`marks`], [`format`], [`shown`], [`edges`]: marks and what belongs to lines, how they come, show and grow
 //! - [`build`]: out to a snapshot and in from one
 
 mod anchor;
 mod build;
 pub(crate) mod delete;
+mod edges;
+pub(crate) mod format;
 mod integrate;
+pub(crate) mod marks;
 mod origins;
 mod places;
 mod read;
 mod runs;
+mod shown;
 pub(crate) mod span;
 mod tree;
 
+use format::Format;
 use origins::Origins;
 use places::Places;
 use span::Id;
 use tree::{Leaf, Node};
 
+use crate::formatting::Attributes;
+
 /// A change of the visible text, for whoever observes.
 #[derive(Clone, Debug)]
 pub(crate) enum Splice {
-    Insert { scalar: usize, utf16: usize, text: String },
+    Insert { scalar: usize, utf16: usize, text: String, attributes: Attributes },
     Delete { scalar: usize, utf16: usize, scalars: usize, utf16s: usize },
+    Format { scalar: usize, utf16: usize, scalars: usize, utf16s: usize, attributes: Attributes },
 }
 
 /// A text's whole state.
@@ -52,6 +61,8 @@ pub(crate) struct Text {
     actors: Vec<ActorState>,
     /// The leaf of the last local edit and the visible characters before it.
     hint: Option<(u32, usize)>,
+    /// What is not plain of it.
+    pub(crate) format: Option<Box<Format>>,
     /// Filled while somebody observes.
     pub(crate) splices: Option<Vec<Splice>>,
 }
@@ -82,6 +93,7 @@ impl Text {
             bytes: 0,
             actors: Vec::new(),
             hint: None,
+            format: None,
             splices: None,
         }
     }

@@ -1,6 +1,7 @@
 //! Local edits between two calls of `take_batches`, joined where they go on.
 
 mod containers;
+mod format;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +17,8 @@ use crate::text::delete::join_range;
 use crate::text::span::Id;
 use crate::value::Value;
 use containers::Contained;
+
+pub(crate) use format::{FormatEdit, FormatPlace};
 
 /// Ranges of one delete. With an actor each they are about 25 KiB.
 pub(crate) const MAX_RANGES: usize = 1000;
@@ -51,6 +54,7 @@ enum Edit {
         time: HybridTime,
     },
     Contained(Contained),
+    Format(Box<FormatEdit>),
 }
 
 #[derive(Clone, Debug)]
@@ -187,6 +191,7 @@ impl Transaction {
                     let pending = Pending { root, counter, edit };
                     pending.encode_contained(name, (&self.values, &self.ranges), &mut encoder);
                 }
+                Edit::Format(edit) => encoder.format(root, name, counter, &edit),
             }
         }
         encoder.finish();

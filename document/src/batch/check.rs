@@ -67,6 +67,17 @@ impl Checked {
                 RootType::Set
             }
             Operation::Count { .. } => RootType::Counter,
+            Operation::Mark { start, end, time, .. } => {
+                self.refer(start.at, 1);
+                self.refer(end.at, 1);
+                self.latest_time = self.latest_time.max(Some(HybridTime(time)));
+                RootType::Text
+            }
+            Operation::Block { targets, time, .. } => {
+                targets.for_each(|target| self.refer(target, 1));
+                self.latest_time = self.latest_time.max(Some(HybridTime(time)));
+                RootType::Text
+            }
             Operation::Unknown { .. } => {
                 self.unknown += 1;
                 RootType::Unknown

@@ -1,7 +1,10 @@
 //! What a batch does, in terms that mean the same to every replica: for edits that must be made again as another actor's.
 
+use super::format::Edge;
 use super::operation::{Item, Operation, Parser, Placed, Reference};
 use super::{Batch, BatchError};
+use crate::document::Anchor;
+use crate::formatting::Side;
 use crate::ids::{Actor, Dot, HybridTime};
 use crate::limits::Limits;
 use crate::messagepack::Reader;
@@ -65,6 +68,30 @@ pub enum Edit {
         /// The amount; below zero it is taken away.
         amount: i64,
     },
+    /// A mark over a range. Without a value the kind is taken away there.
+    Mark {
+        /// Where it begins: after a character or the text's start, or before a character.
+        start: Anchor,
+        /// Where it ends: after a character, or before one or the text's end.
+        end: Anchor,
+        /// Its kind.
+        key: String,
+        /// Its value; [`Value::Null`] takes the kind away.
+        value: Value,
+        /// When.
+        time: HybridTime,
+    },
+    /// An attribute of lines.
+    Block {
+        /// The characters that end the lines; [`Anchor::End`] for the last one.
+        lines: Vec<Anchor>,
+        /// Its name.
+        key: String,
+        /// Its value; [`Value::Null`] removes it.
+        value: Value,
+        /// When.
+        time: HybridTime,
+    },
     /// Of a later version.
     Unknown,
 }
@@ -122,6 +149,26 @@ fn edit(placed: &Placed<'_>, table: &[Actor]) -> Edit {
             Edit::SetRemove { ranges: ranges.map(|(from, length)| (dot(from), length)).collect() }
         }
         Operation::Count { amount } => Edit::Count { amount },
+        Operation::Mark { start, end, key, mut value, time } => {
+            let anchor = |edge: Edge, none| match (edge.at.map(dot), edge.side) {
+                (None, _) => none,
+                (Some(dot), Side::Before) => Anchor::Before(dot),
+                (Some(dot), Side::After) => Anchor::After(dot),
+            };
+            Edit::Mark {
+                start: anchor(start, Anchor::Start),
+                end: anchor(end, Anchor::End),
+                key: key.to_owned(),
+                value: Value::read(&mut value).unwrap_or_default(),
+                time: HybridTime(time),
+            }
+        }
+        Operation::Block { targets, key, mut value, time } => Edit::Block {
+            lines: targets.map(|target| target.map_or(Anchor::End, |target| Anchor::Before(dot(target)))).collect(),
+            key: key.to_owned(),
+            value: Value::read(&mut value).unwrap_or_default(),
+            time: HybridTime(time),
+        },
         Operation::Unknown { .. } => Edit::Unknown,
     }
 }

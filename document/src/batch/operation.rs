@@ -6,6 +6,7 @@
 
 mod containers;
 
+use super::format::{Edge, Targets};
 use super::{Batch, BatchError};
 use crate::ids::{Actor, MAX_COUNTER};
 use crate::limits::Limits;
@@ -23,7 +24,10 @@ pub(crate) mod kind {
     pub(crate) const SET_ADD: u64 = 7;
     pub(crate) const SET_REMOVE: u64 = 8;
     pub(crate) const COUNT: u64 = 9;
-    pub(crate) const FIRST_UNKNOWN: u64 = 10;
+    pub(crate) const MARK: u64 = 10;
+    pub(crate) const BLOCK: u64 = 11;
+    /// What follows has its count of counters as second element, as marks and blocks have.
+    pub(crate) const FIRST_UNKNOWN: u64 = 12;
 }
 
 /// A dot within a batch: the actor by its index in the batch's table.
@@ -69,6 +73,21 @@ pub(crate) enum Operation<'a> {
     SetRemove(Ranges<'a>),
     Count {
         amount: i64,
+    },
+    /// Lays a mark over a range; a value of nil takes the kind away.
+    Mark {
+        start: Edge,
+        end: Edge,
+        key: &'a str,
+        value: Reader<'a>,
+        time: u64,
+    },
+    /// Writes an attribute of lines; a value of nil removes it.
+    Block {
+        targets: Targets<'a>,
+        key: &'a str,
+        value: Reader<'a>,
+        time: u64,
     },
     /// A kind that this version does not know.
     Unknown {
@@ -119,7 +138,7 @@ pub(crate) enum Item<'a> {
 }
 
 /// A counter of 0, which no operation has, stands for a reference to nothing that could exist.
-fn reference(reader: &mut Reader<'_>, own: u32) -> Result<Option<Reference>, Malformed> {
+pub(super) fn reference(reader: &mut Reader<'_>, own: u32) -> Result<Option<Reference>, Malformed> {
     Ok(match reader.token()? {
         Token::Nil => None,
         Token::Uint(distance) => {
@@ -138,8 +157,8 @@ fn reference(reader: &mut Reader<'_>, own: u32) -> Result<Option<Reference>, Mal
 /// Reads a batch's operations one after another and checks them on the way.
 pub(crate) struct Parser<'a> {
     bytes: &'a [u8],
-    reader: Reader<'a>,
-    limits: &'a Limits,
+    pub(super) reader: Reader<'a>,
+    pub(super) limits: &'a Limits,
     author: Actor,
     root: Option<&'a str>,
     actors: u32,
@@ -173,7 +192,7 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn limit(&self, at: usize, what: &'static str, size: usize, limit: usize) -> Result<(), BatchError> {
+    pub(super) fn limit(&self, at: usize, what: &'static str, size: usize, limit: usize) -> Result<(), BatchError> {
         if size > limit { Err(BatchError::OverLimit { at, what, size, limit }) } else { Ok(()) }
     }
 
@@ -258,6 +277,7 @@ impl<'a> Parser<'a> {
                 (Operation::Set { key, value, time }, 1)
             }
             (kind::LIST_INSERT..=kind::COUNT, 3..) => self.container(at, first, kind, elements)?,
+            (kind::MARK | kind::BLOCK, 2..) => (self.formatting(at, kind, elements, first)?, 1),
             (kind::FIRST_UNKNOWN.., 2..) => {
                 let count = self.reader.uint().map_err(malformed)?;
                 for _ in 2..elements {
@@ -277,7 +297,7 @@ impl<'a> Parser<'a> {
         Ok(Placed { root, first, count: count as u32, operation })
     }
 
-    fn reference(&mut self, at: usize, own: u32) -> Result<Option<Reference>, BatchError> {
+    pub(super) fn reference(&mut self, at: usize, own: u32) -> Result<Option<Reference>, BatchError> {
         let read = reference(&mut self.reader, own).map_err(|problem| BatchError::Malformed { at, problem })?;
         if let Some(read) = read {
             self.exists(at, own, read, 1)?;

@@ -75,6 +75,13 @@ impl Document {
                         refer(&table, &mut need, left, 1);
                         refer(&table, &mut need, right, 1);
                     }
+                    Operation::Mark { start, end, .. } => {
+                        refer(&table, &mut need, start.at, 1);
+                        refer(&table, &mut need, end.at, 1);
+                    }
+                    Operation::Block { targets, .. } => {
+                        targets.for_each(|target| refer(&table, &mut need, target, 1));
+                    }
                     Operation::Delete(ranges) | Operation::ListDelete(ranges) | Operation::SetRemove(ranges) => {
                         ranges.for_each(|(from, length)| refer(&table, &mut need, Some(from), length));
                     }
@@ -178,6 +185,7 @@ impl Document {
                 self.apply_set_remove(root, dot, ranges.map(|(from, length)| (id(from), length)));
             }
             Operation::Count { amount } => self.apply_count(root, dot, amount),
+            Operation::Mark { .. } | Operation::Block { .. } => self.format_operation(root, dot, indices, operation),
             Operation::Unknown { bytes } => {
                 let operations = kept::alone(table, root, bytes);
                 self.kept.insert((self.actors[author as usize], first), KeptOperation { count, operations });

@@ -197,6 +197,8 @@ impl Document {
                     (scalar, ListDelta::Insert(list.values_from(scalar).take(text.len()).cloned().collect()))
                 }
                 Splice::Delete { scalar, scalars, .. } => (scalar, ListDelta::Delete(scalars)),
+                // A list has no formatting.
+                Splice::Format { .. } => continue,
             };
             let steps = if at == 0 { vec![step] } else { vec![ListDelta::Retain(at), step] };
             self.changes.push(Change { root: root.to_owned(), origin, delta: Delta::List(steps) });

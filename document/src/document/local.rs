@@ -193,7 +193,7 @@ impl Document {
     }
 }
 
-fn within(what: &'static str, size: usize, limit: usize) -> Result<(), EditError> {
+pub(super) fn within(what: &'static str, size: usize, limit: usize) -> Result<(), EditError> {
     if size > limit { Err(EditError::TooLarge { what, size, limit }) } else { Ok(()) }
 }
 
@@ -206,7 +206,7 @@ pub(super) fn fits(value: &Value) -> Result<(), EditError> {
 }
 
 /// The scalars before a position.
-fn position(text: Option<&Text>, at: Position) -> Result<usize, EditError> {
+pub(super) fn position(text: Option<&Text>, at: Position) -> Result<usize, EditError> {
     let (position, length) = match at {
         Position::Scalar(position) => (position, text.map_or(0, Text::len_scalars)),
         Position::Utf16(position) => (position, text.map_or(0, Text::len_utf16)),

@@ -44,6 +44,8 @@ impl Document {
         for (text, order) in state.texts.iter_mut().zip(orders) {
             self.merge_text(text, order, &table, moved);
         }
+        state.formats.iter().for_each(|format| self.merge_format(format, moved));
+        self.show_built();
         for map in state.maps {
             for (key, register) in map.registers {
                 self.write(&map.name, &key, register, Origin::Remote);
@@ -111,6 +113,7 @@ impl Document {
             let registers = map.registers().map(|(key, register)| (key.into(), register.clone())).collect();
             state.maps.push(MapState { name: name.clone(), registers });
         }
+        state.formats = self.format_states(moved);
         for (&(actor, counter), kept) in &self.kept {
             let actor = self.index.get(&actor).map_or(u32::MAX, |&index| indices[index as usize]);
             state.kept.push((Id { actor, counter }, kept.clone()));
@@ -163,7 +166,10 @@ impl Document {
     fn merge_text(&mut self, text: &mut TextState, order: Option<Vec<Part>>, table: &[u32], moved: impl Fn(Id) -> Id) {
         let Some(order) = order else {
             let mut built = self.build(text, table, moved);
-            built.splices = self.observes.then(|| built.as_splices());
+            // What was unwritten may have had a line with attributes.
+            built.format = self.texts.get_mut(&text.name).and_then(|text| text.format.take());
+            // What it shows is known when its formatting has come; what an observer knows of it already changes before.
+            built.splices = (self.observes && built.format.is_some()).then(|| built.as_splices());
             self.texts.insert(text.name.clone(), built);
             self.collect_text(&text.name, Origin::Remote);
             return;

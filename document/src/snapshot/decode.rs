@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::blocks::Block;
 use super::columns::read_deletion;
+use super::format;
 use super::pack::unpack;
 use super::state::{ActorRange, MapState, State, TextState};
 use super::{SnapshotError, section};
@@ -143,6 +144,13 @@ fn decode_blocks(body: &[u8], wants: impl Fn(&Block<'_>) -> bool) -> Result<Stat
                 }
                 section::MAPS => state.maps.push(decode_map(&mut section, &state.actors)?),
                 section::KEPT => state.kept.push(decode_kept(&mut section, &state.actors)?),
+                section::FORMATS => {
+                    let format = format::decode(&mut section, &state.actors)?;
+                    if state.formats.last().is_some_and(|last| last.name >= format.name) {
+                        return Err(SnapshotError::Malformed("formatted texts are not in order"));
+                    }
+                    state.formats.push(format);
+                }
                 _ => state.containers.decode(kind, &mut section, &state.actors)?,
             }
         }

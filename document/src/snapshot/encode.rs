@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::checksum::xxh64;
 use super::columns::{Encoded, Named, encode_block, write_deletion};
+use super::format;
 use super::pack::pack;
 use super::state::{ActorRange, MapState, State, TextState};
 use super::{FORMAT, HEADER, MAGIC, section};
@@ -59,6 +60,7 @@ pub(crate) fn encode(state: &State) -> Bytes {
     section(section::MAPS, &state.maps, &mut out, |map, out| encode_map(map, state, out));
     section(section::KEPT, &state.kept, &mut out, |(id, kept), out| encode_kept(*id, kept, out));
     state.containers.encode(&state.actors, &mut out);
+    section(section::FORMATS, &state.formats, &mut out, format::encode);
     let checksum = xxh64(&out[HEADER..]);
     out[HEADER - 8..HEADER].copy_from_slice(&checksum.to_le_bytes());
     Bytes::from(out)

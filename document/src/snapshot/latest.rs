@@ -4,11 +4,14 @@ use super::Snapshot;
 use crate::ids::HybridTime;
 
 impl Snapshot {
-    /// The latest hybrid time of any map's entry, removed ones included; `None` without any, or if the content does not hold
+    /// The latest hybrid time of any map's entry, mark and line's attribute, removed ones included; `None` without any, or if the content does not hold
     /// together. Decodes the whole snapshot.
     pub fn latest_time(&self) -> Option<HybridTime> {
         let state = self.state().ok()?;
-        state.maps.iter().flat_map(|map| &map.registers).map(|(_, register)| register.marker.time).max()
+        let maps = state.maps.iter().flat_map(|map| &map.registers).map(|(_, register)| register.marker.time);
+        let marks = state.formats.iter().flat_map(|format| &format.marks).map(|mark| mark.2.time);
+        let blocks = state.formats.iter().flat_map(|format| &format.blocks).map(|block| block.1.time);
+        maps.chain(marks).chain(blocks).max()
     }
 }
 

@@ -1,6 +1,7 @@
 //! A state, or the difference between two, taken apart: what a snapshot encodes.
 
 use super::containers::Containers;
+use super::format::FormatState;
 use crate::ids::{Actor, VersionVector};
 use crate::kept::KeptOperation;
 use crate::map::Register;
@@ -31,6 +32,8 @@ pub(crate) struct State {
     pub(crate) maps: Vec<MapState>,
     pub(crate) kept: Vec<(Id, KeptOperation)>,
     pub(crate) containers: Containers,
+    /// Of the texts that have any formatting, in order of their names.
+    pub(crate) formats: Vec<FormatState>,
 }
 
 /// A map's registers; each marker's actor is in the table.
@@ -216,6 +219,10 @@ impl State {
         state.containers = self.containers.difference(&held);
         state.containers.ids(|id| uses[id.actor as usize] = true);
         state.kept.extend(self.kept.iter().filter(|(id, _)| lacks(*id)).cloned());
+        for format in self.formats.iter().filter_map(|format| format.difference(lacks)) {
+            format.ids(|id| uses[id.actor as usize] = true);
+            state.formats.push(format);
+        }
         // Only the actors that are written or referred to; their indices move up.
         let mut indices = Vec::with_capacity(uses.len());
         for (index, used) in uses.into_iter().enumerate() {
@@ -232,6 +239,7 @@ impl State {
             *id = moved(*id);
         }
         state.containers.renumber(moved);
+        state.formats.iter_mut().for_each(|format| format.renumber(moved));
         state
     }
 }

@@ -242,11 +242,12 @@ fn changes_say_what_changed() {
     two.delete("t", Position::Scalar(4), 1).unwrap();
     two.map_set("m", "k", Value::Null, HybridTime::default()).unwrap();
     let text = |origin, steps: &[TextDelta]| Change { root: "t".into(), origin, delta: Delta::Text(steps.to_vec()) };
-    use TextDelta::{Delete, Insert, Retain};
+    use TextDelta::Delete;
+    let (insert, retain) = (|text: &str| TextDelta::insert(text), TextDelta::retain);
     let expected = [
-        text(Origin::Remote, &[Insert("a🙂bcd".into())]),
-        text(Origin::Local, &[Retain(3), Insert("xy".into())]),
-        text(Origin::Local, &[Retain(5), Delete(2)]),
+        text(Origin::Remote, &[insert("a🙂bcd")]),
+        text(Origin::Local, &[retain(3), insert("xy")]),
+        text(Origin::Local, &[retain(5), Delete(2)]),
         Change {
             root: "m".into(),
             origin: Origin::Local,
@@ -256,11 +257,11 @@ fn changes_say_what_changed() {
     assert_eq!(two.take_changes(), expected);
     two.set_change_unit(Unit::Scalar);
     two.delete("t", Position::Scalar(4), 1).unwrap();
-    assert_eq!(two.take_changes(), [text(Origin::Local, &[Retain(4), Delete(1)])]);
+    assert_eq!(two.take_changes(), [text(Origin::Local, &[retain(4), Delete(1)])]);
     let mut loaded = Document::new();
     loaded.observe_changes(true);
     loaded.merge(&Snapshot::parse(two.snapshot()).unwrap()).unwrap();
-    assert_eq!(loaded.take_changes().first(), Some(&text(Origin::Remote, &[Insert("a🙂xy".into())])));
+    assert_eq!(loaded.take_changes().first(), Some(&text(Origin::Remote, &[insert("a🙂xy")])));
 }
 
 #[test]

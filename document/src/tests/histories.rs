@@ -63,9 +63,9 @@ impl Shown {
         let mut at = 0;
         for step in steps {
             match step {
-                TextDelta::Retain(count) => at += count,
+                TextDelta::Retain(count, _) => at += count,
                 TextDelta::Delete(count) => drop(self.text.drain(at..at + count)),
-                TextDelta::Insert(text) => {
+                TextDelta::Insert(text, _) => {
                     let units: Vec<u16> = text.encode_utf16().collect();
                     self.text.splice(at..at, units.iter().copied());
                     at += units.len();

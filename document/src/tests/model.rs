@@ -151,11 +151,16 @@ impl<T: Clone> Sequence<T> {
         }
     }
 
-    pub(crate) fn items<C: FromIterator<T>>(&self) -> C {
+    /// All that ever were, in order; without an item where it is deleted.
+    pub(crate) fn all(&self) -> Vec<(Id, Option<T>)> {
         let mut ids: Vec<Id> = self.nodes.keys().copied().collect();
         ids.sort_by(|a, b| self.compare(*a, *b));
-        let visible = ids.iter().map(|id| &self.nodes[id]).filter(|node| node.deleted.is_empty());
-        visible.map(|node| node.item.clone()).collect()
+        let shown = |id: &Id| Some(self.nodes[id].item.clone()).filter(|_| self.nodes[id].deleted.is_empty());
+        ids.iter().map(|id| (*id, shown(id))).collect()
+    }
+
+    pub(crate) fn items<C: FromIterator<T>>(&self) -> C {
+        self.all().into_iter().filter_map(|(_, item)| item).collect()
     }
 }
 
@@ -232,7 +237,7 @@ impl Model {
                     *held = write;
                 }
             }
-            Operation::Unknown { .. } => {}
+            Operation::Mark { .. } | Operation::Block { .. } | Operation::Unknown { .. } => {}
         }
     }
 }

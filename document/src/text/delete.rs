@@ -93,6 +93,12 @@ impl Text {
         let leaf = &mut self.leaves[place.leaf as usize];
         leaf.text.drain(from..to);
         self.bytes -= to - from;
+        if self.format.is_some() {
+            let id = leaf.spans[place.span].id.plus(place.offset);
+            if let Some(format) = &mut self.format {
+                format.forget(id, length);
+            }
+        }
         self.set_deletion(place, length, deletion);
         self.count(place.leaf, -(length as isize), -(utf16 as isize));
         self.settle(place.leaf);

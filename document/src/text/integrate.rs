@@ -20,7 +20,7 @@ use std::cmp::Ordering;
 use super::origins::Run;
 use super::span::{Deletion, Id, Span};
 use super::tree::{NOWHERE, utf16_len};
-use super::{Place, Splice, Text};
+use super::{Place, Text};
 use crate::ids::Actor;
 use crate::snapshot::state::char_end;
 use crate::transaction::Insert;
@@ -63,8 +63,10 @@ impl Text {
                 (Place { leaf, span, offset: offset + 1 }, left, start)
             }
         };
-        let right = self.at(gap);
-        self.hint = Some((gap.leaf, start));
+        let Gap { place: gap, left: id_before } = self.past_edges(gap, left);
+        let is_moved = id_before != left;
+        let (left, right) = (id_before, self.at(gap));
+        self.hint = Some((gap.leaf, start)).filter(|_| !is_moved);
         let continues = self.insert_at(gap, Span::new(id, scalars, Deletion::NONE), text, left, right);
         Insert { left, right, continues, scalars }
     }
@@ -137,7 +139,7 @@ impl Text {
     }
 
     /// Which of two characters comes first; the text's start is before all, so none as a left origin is less.
-    fn compare(&self, a: Id, b: Id) -> Ordering {
+    pub(super) fn compare(&self, a: Id, b: Id) -> Ordering {
         if a == b {
             return Ordering::Equal;
         }
@@ -290,6 +292,13 @@ impl Text {
         let leaf = &mut self.leaves[gap.leaf as usize];
         let index = leaf.visible_before(gap.span, gap.offset);
         let left_is_before = !left.is_none() && left.plus(1) == id;
+        let follows = self.splices.is_some()
+            && self.format.is_some()
+            && gap.offset.checked_sub(1).is_some_and(|last| {
+                let span = self.leaves[gap.leaf as usize].spans.get(gap.span);
+                span.is_some_and(|span| span.id.plus(last) == left)
+            });
+        let leaf = &mut self.leaves[gap.leaf as usize];
         place_span(&mut leaf.spans, gap, span, left_is_before);
         let visible = span.visible() as usize;
         if visible > 0 {
@@ -301,11 +310,6 @@ impl Text {
             self.bytes += text.len();
             let utf16 = if text.len() == visible { visible } else { utf16_len(text) };
             self.count(gap.leaf, visible as isize, utf16 as isize);
-            self.note(|state| Splice::Insert {
-                scalar: state.before(gap.leaf).0 + index,
-                utf16: state.utf16_in(gap.leaf, index),
-                text: text.to_owned(),
-            });
         }
         if (!left.is_none() && left.actor != id.actor) || (!right.is_none() && right.actor != id.actor) {
             let rank = self.rank(left).max(self.rank(right)) + 1;
@@ -314,10 +318,19 @@ impl Text {
         let state = self.actor(id.actor);
         let continues = state.origins.push(Run { first: id.counter, left, right }, left_is_before);
         state.places.set(id.counter, span.len(), gap.leaf);
+        if visible > 0 && self.splices.is_some() {
+            self.note_insert(gap.leaf, index, span, text, left, follows);
+        }
         self.hint = self.hint.filter(|&(leaf, _)| leaf == gap.leaf);
         self.settle(gap.leaf);
         continues
     }
+}
+
+/// A place for text, and the character that it is typed after.
+pub(super) struct Gap {
+    pub(super) place: Place,
+    pub(super) left: Id,
 }
 
 /// Puts a span into a gap of a leaf, into the span before it where it goes on.

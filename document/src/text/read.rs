@@ -42,7 +42,7 @@ impl Text {
     }
 
     /// The text in pieces, from a leaf on.
-    fn chunks_from(&self, leaf: u32) -> impl Iterator<Item = &str> + use<'_> {
+    pub(super) fn chunks_from(&self, leaf: u32) -> impl Iterator<Item = &str> + use<'_> {
         let mut at = leaf;
         std::iter::from_fn(move || {
             let leaf = self.leaves.get(at as usize).filter(|_| at != NOWHERE)?;
@@ -76,14 +76,6 @@ impl Text {
             skip = 0;
         }
         slice
-    }
-
-    /// All of it as one insert, for whoever sees it for the first time.
-    pub(crate) fn as_splices(&self) -> Vec<Splice> {
-        if self.scalars == 0 {
-            return Vec::new();
-        }
-        vec![Splice::Insert { scalar: 0, utf16: 0, text: self.chunks().collect() }]
     }
 
     pub(super) fn note(&mut self, splice: impl FnOnce(&Self) -> Splice) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use inkwire_document::{Change, Delta, Document, ListDelta, Origin, TextDelta, Unit, Value};
+use inkwire_document::{Attributes, Change, Delta, Document, ListDelta, Origin, TextDelta, Unit, Value};
 
 /// The changes that turn what `old` shows into what `new` shows: for each text one replacement of its middle.
 pub(super) fn changes(old: &Document, new: &Document, unit: Unit) -> Vec<Change> {
@@ -11,7 +11,7 @@ pub(super) fn changes(old: &Document, new: &Document, unit: Unit) -> Vec<Change>
         changes.push(Change { root: root.to_owned(), origin: Origin::Remote, delta });
     };
     for name in old.text_names().chain(new.text_names()).collect::<BTreeSet<_>>() {
-        let (before, after) = (old.text(name).to_string(), new.text(name).to_string());
+        let (before, after) = (old.text(name).to_delta(), new.text(name).to_delta());
         if before != after {
             add(name, Delta::Text(replace_middle(&before, &after, unit)));
         }
@@ -72,28 +72,52 @@ fn replace_values(before: &[Value], after: &[Value]) -> Vec<ListDelta> {
     delta
 }
 
-/// Keeps the common start and end, replaces what lies between.
-fn replace_middle(before: &str, after: &str, unit: Unit) -> Vec<TextDelta> {
-    let length = |text: &str| match unit {
-        Unit::Scalar => text.chars().count(),
-        Unit::Utf16 => text.encode_utf16().count(),
+/// A text's characters with what each shows.
+fn characters(delta: &[TextDelta]) -> Vec<(char, &Attributes)> {
+    let inserts = delta.iter().filter_map(|step| match step {
+        TextDelta::Insert(text, attributes) => Some(text.chars().map(move |character| (character, attributes))),
+        _ => None,
+    });
+    inserts.flatten().collect()
+}
+
+/// Keeps the common start and end, replaces what lies between. Of the last line's break, which is not in the text, only
+/// what it shows changes.
+fn replace_middle(before: &[TextDelta], after: &[TextDelta], unit: Unit) -> Vec<TextDelta> {
+    let length = |characters: &[(char, &Attributes)]| match unit {
+        Unit::Scalar => characters.len(),
+        Unit::Utf16 => characters.iter().map(|(character, _)| character.len_utf16()).sum(),
     };
-    let same_start = before.chars().zip(after.chars()).take_while(|(a, b)| a == b);
-    let start: usize = same_start.map(|(a, _)| a.len_utf8()).sum();
-    let (old_rest, new_rest) = (&before[start..], &after[start..]);
-    let same_end = old_rest.chars().rev().zip(new_rest.chars().rev()).take_while(|(a, b)| a == b);
-    let end: usize = same_end.map(|(a, _)| a.len_utf8()).sum();
+    let (mut old, mut new) = (characters(before), characters(after));
+    let (old_end, new_end) = (old.pop(), new.pop());
+    let start = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
+    let (old_rest, new_rest) = (&old[start..], &new[start..]);
+    let end = old_rest.iter().rev().zip(new_rest.iter().rev()).take_while(|(a, b)| a == b).count();
     let deleted = &old_rest[..old_rest.len() - end];
     let inserted = &new_rest[..new_rest.len() - end];
     let mut delta = Vec::with_capacity(3);
     if start > 0 {
-        delta.push(TextDelta::Retain(length(&before[..start])));
+        delta.push(TextDelta::retain(length(&old[..start])));
     }
     if !deleted.is_empty() {
         delta.push(TextDelta::Delete(length(deleted)));
     }
-    if !inserted.is_empty() {
-        delta.push(TextDelta::Insert(inserted.to_owned()));
+    for &(character, attributes) in inserted {
+        match delta.last_mut() {
+            Some(TextDelta::Insert(text, shown)) if shown == attributes => text.push(character),
+            _ => delta.push(TextDelta::Insert(character.to_string(), attributes.clone())),
+        }
+    }
+    if let (Some((_, old)), Some((_, new))) = (old_end, new_end)
+        && old != new
+    {
+        let removed = old.keys().filter(|key| !new.contains_key(*key)).map(|key| (key.clone(), Value::Null));
+        let written = new.iter().filter(|(key, value)| old.get(*key) != Some(value));
+        let shown = removed.chain(written.map(|(key, value)| (key.clone(), value.clone()))).collect();
+        if end > 0 {
+            delta.push(TextDelta::retain(length(&new_rest[new_rest.len() - end..])));
+        }
+        delta.push(TextDelta::Retain(1, shown));
     }
     delta
 }
@@ -101,7 +125,7 @@ fn replace_middle(before: &str, after: &str, unit: Unit) -> Vec<TextDelta> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use TextDelta::{Delete, Insert, Retain};
+    use TextDelta::{Delete, Retain};
 
     #[test]
     fn the_middle_of_lists_and_what_sets_and_counters_became() {
@@ -124,15 +148,35 @@ mod tests {
 
     #[test]
     fn the_middle_is_replaced_on_character_boundaries() {
+        let (insert, retain) = (|text: &str| TextDelta::insert(text), TextDelta::retain);
         let cases: [(&str, &str, Vec<TextDelta>); 5] = [
-            ("abc", "abXc", vec![Retain(2), Insert("X".into())]),
-            ("aaa", "aa", vec![Retain(2), Delete(1)]),
-            ("", "new", vec![Insert("new".into())]),
-            ("x😀y", "x😁y", vec![Retain(1), Delete(2), Insert("😁".into())]),
-            ("é", "è", vec![Delete(1), Insert("è".into())]),
+            ("abc", "abXc", vec![retain(2), insert("X")]),
+            ("aaa", "aa", vec![retain(2), Delete(1)]),
+            ("", "new", vec![insert("new")]),
+            ("x😀y", "x😁y", vec![retain(1), Delete(2), insert("😁")]),
+            ("é", "è", vec![Delete(1), insert("è")]),
         ];
+        let whole = |text: &str| [TextDelta::insert(format!("{text}\n"))];
         for (before, after, expected) in cases {
-            assert_eq!(replace_middle(before, after, Unit::Utf16), expected, "{before} → {after}");
+            assert_eq!(replace_middle(&whole(before), &whole(after), Unit::Utf16), expected, "{before} → {after}");
         }
+    }
+
+    #[test]
+    fn what_is_shown_is_part_of_it() {
+        let shows = |key: &str| Attributes::from([(key.to_owned(), Value::Bool(true))]);
+        let plain = [TextDelta::insert("ab😀\n")];
+        let formatted = [
+            TextDelta::insert("a"),
+            TextDelta::Insert("b".into(), shows("bold")),
+            TextDelta::insert("😀"),
+            TextDelta::Insert("\n".into(), shows("header")),
+        ];
+        let middle = [TextDelta::retain(1), Delete(1), TextDelta::Insert("b".into(), shows("bold"))];
+        let end = |value| [TextDelta::retain(2), Retain(1, Attributes::from([("header".to_owned(), value)]))];
+        let expected = middle.iter().cloned().chain(end(Value::Bool(true))).collect::<Vec<_>>();
+        assert_eq!(replace_middle(&plain, &formatted, Unit::Utf16), expected);
+        let back = [TextDelta::retain(1), Delete(1), TextDelta::insert("b")].into_iter().chain(end(Value::Null));
+        assert_eq!(replace_middle(&formatted, &plain, Unit::Utf16), back.collect::<Vec<_>>());
     }
 }

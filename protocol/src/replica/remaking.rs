@@ -7,7 +7,7 @@
 //! meanwhile from what was taken back.
 
 use inkwire_document::batch::Edit;
-use inkwire_document::{Actor, Anchor, Batch, Dot, Limits, Position, Unit};
+use inkwire_document::{Actor, Anchor, Batch, Dot, HybridTime, Limits, Position, Unit};
 
 use super::Replica;
 use super::outbox::Own;
@@ -42,6 +42,14 @@ impl Moved {
         match self.0.iter().rev().find(within) {
             Some((old, _, new)) => Dot::new(new.actor, new.counter + (dot.counter - old.counter)),
             None => dot,
+        }
+    }
+
+    fn anchor(&self, anchor: Anchor) -> Anchor {
+        match anchor {
+            Anchor::After(dot) => Anchor::After(self.find(dot)),
+            Anchor::Before(dot) => Anchor::Before(self.find(dot)),
+            Anchor::Start | Anchor::End => anchor,
         }
     }
 }
@@ -163,8 +171,7 @@ impl Replica {
                 }
                 Edit::Delete { ranges } => dots(ranges).all(|dot| self.delete_again(&root, moved.find(dot))),
                 Edit::Set { key, value, .. } => {
-                    let time = self.latest_time.next();
-                    self.latest_time = time;
+                    let time = self.next_time();
                     match value {
                         Some(value) => self.document.map_set(&root, &key, value, time).is_ok(),
                         None => self.document.map_delete(&root, &key, time).is_ok(),
@@ -195,6 +202,18 @@ impl Replica {
                     self.document.set_remove_additions(&root, &additions).is_ok()
                 }
                 Edit::Count { amount } => self.document.counter_add(&root, amount).is_ok(),
+                Edit::Mark { start, end, key, value, .. } => {
+                    let [start, end] = [start, end].map(|anchor| moved.anchor(anchor));
+                    let there =
+                        [start, end].iter().all(|&at| self.document.anchored(&root, at, Unit::Scalar).is_some());
+                    let time = self.next_time();
+                    there && self.document.mark_between(&root, start, end, &key, value, time).is_ok()
+                }
+                Edit::Block { lines, key, value, .. } => {
+                    let lines: Vec<Anchor> = lines.into_iter().map(|line| moved.anchor(line)).collect();
+                    let time = self.next_time();
+                    self.document.set_block_at(&root, &lines, &key, value, time).is_ok()
+                }
                 _ => false,
             };
         }
@@ -206,6 +225,11 @@ impl Replica {
         let Some(after) = self.document.list_index_after(root, Some(dot)) else { return true };
         let is_there = after.checked_sub(1).and_then(|at| self.document.list_dot(root, at)) == Some(dot);
         !is_there || self.document.list_delete(root, after - 1, 1).is_ok()
+    }
+
+    fn next_time(&mut self) -> HybridTime {
+        self.latest_time = self.latest_time.next();
+        self.latest_time
     }
 
     /// Deletes the character if it is there and visible. Returns whether it is gone.

@@ -47,7 +47,7 @@ fn others_edits_come_in_as_changes() {
     let changes = peer.client.take_changes(id);
     assert_eq!(changes.len(), 1);
     assert_eq!((changes[0].root.as_str(), changes[0].origin), ("body", Origin::Remote));
-    assert_eq!(changes[0].delta, Delta::Text(vec![TextDelta::Insert("Hello".into())]));
+    assert_eq!(changes[0].delta, Delta::Text(vec![TextDelta::insert("Hello")]));
     assert_eq!(peer.text(id), "Hello");
 }
 

@@ -15,8 +15,8 @@ fn follow(text: &mut Vec<u16>, changes: Vec<Change>) {
         let mut at = 0;
         for step in steps {
             match step {
-                TextDelta::Retain(count) => at += count,
-                TextDelta::Insert(inserted) => {
+                TextDelta::Retain(count, _) => at += count,
+                TextDelta::Insert(inserted, _) => {
                     let units: Vec<u16> = inserted.encode_utf16().collect();
                     let count = units.len();
                     text.splice(at..at, units);

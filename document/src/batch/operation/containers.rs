@@ -62,7 +62,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Passes over a value that a container may hold.
-    pub(super) fn value(&mut self, at: usize) -> Result<(), BatchError> {
+    pub(in crate::batch) fn value(&mut self, at: usize) -> Result<(), BatchError> {
         pass(&mut self.reader, self.limits).map_err(|problem| match problem {
             Unfit::Malformed(problem) => BatchError::Malformed { at, problem },
             Unfit::Over(what, size, limit) => BatchError::OverLimit { at, what, size, limit },
