@@ -16,7 +16,6 @@
 pub mod disk;
 
 mod backend;
-mod bytes;
 mod journal;
 mod pending;
 mod queue;

@@ -76,6 +76,24 @@ pub enum StoreError {
         limit: usize,
     },
 
+    /// The tables of a cluster are missing, or have another format.
+    #[error("the tables in keyspace {keyspace} {}", schema_advice(*found, *supported))]
+    Schema {
+        /// The keyspace that was looked into.
+        keyspace: String,
+        /// The format that the tables have; `None` when they are not there.
+        found: Option<u32>,
+        /// The format that this version reads and writes.
+        supported: u32,
+    },
+
+    /// The store refuses the call for what it says or who asks: repeating it does not help.
+    #[error("the store refuses: {reason}")]
+    Refused {
+        /// The store's own words.
+        reason: String,
+    },
+
     /// The store was closed.
     #[error("the store is closed")]
     Closed,
@@ -86,6 +104,15 @@ fn advice(found: u32, supported: u32) -> &'static str {
         " (it was written by a newer one: upgrade the relay)"
     } else {
         " (it was written by an older one: see the upgrade notes)"
+    }
+}
+
+fn schema_advice(found: Option<u32>, supported: u32) -> String {
+    match found {
+        None => "are missing: make them with inkwire store init --store ADDRESS".to_owned(),
+        Some(found) => {
+            format!("have format {found}; this version reads format {supported}{}", advice(found, supported))
+        }
     }
 }
 

@@ -7,15 +7,22 @@
 //! - [`error`]: what can go wrong, in the kinds that a caller acts on.
 //! - [`memory`]: an engine that keeps everything in memory, for tests and simulators.
 //! - [`embedded`]: the engine for one node, in a directory of its own.
+//! - `scylla`: the engine for a fleet, on a CQL cluster; with the feature of that name, which is on by default.
 
 pub mod embedded;
 pub mod error;
 pub mod memory;
+#[cfg(feature = "scylla")]
+pub mod scylla;
 pub mod store;
 
 mod contents;
+mod fields;
+mod head;
 
 pub use embedded::EmbeddedStore;
 pub use error::StoreError;
 pub use memory::MemoryStore;
+#[cfg(feature = "scylla")]
+pub use scylla::ScyllaStore;
 pub use store::{Append, DocumentKey, Loaded, Store, StoredSnapshot};

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use inkwire_document::{Actor, Batch};
 use inkwire_protocol::record::{Digest, LogRecord};
 
-use super::bytes::{Fields, put_text};
 use crate::contents::RowKey;
 use crate::error::StoreError;
+use crate::fields::{Fields, put_text};
 use crate::store::{Append, DocumentKey};
 
 /// The longest name or subject, and what two bytes of length can say.

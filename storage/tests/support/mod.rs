@@ -3,6 +3,8 @@
 // Each test binary uses a part of it.
 #![allow(dead_code, unreachable_pub)]
 
+#[cfg(feature = "scylla")]
+pub mod cluster;
 pub mod disk;
 pub mod ledger;
 

@@ -1,7 +1,7 @@
 //! The journal's bytes; `docs/src/protocol/storage-format.md` is the same, for readers.
 
-use crate::embedded::bytes::{Fields, checksum};
 use crate::embedded::row::Row;
+use crate::fields::{Fields, checksum};
 
 /// The format of journal and tables together; a store is refused by a version that has another.
 pub(in crate::embedded) const FORMAT: u32 = 1;

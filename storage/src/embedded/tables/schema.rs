@@ -1,13 +1,13 @@
 //! Tables, keys and values as bytes; `docs/src/protocol/storage-format.md` is the same, for readers.
 
 use inkwire_document::{Actor, VersionVector};
-use inkwire_protocol::Chain;
 use inkwire_protocol::record::{ActorRecord, Digest};
 use redb::TableDefinition;
 
 use super::Failure;
 use crate::contents::RowKey;
-use crate::embedded::bytes::{Fields, checksum, put_text};
+use crate::fields::{Fields, checksum};
+use crate::head;
 
 /// Numbers of the store as a whole: `format`, `settled` (the last journal that is in the tables), `documents` (how many
 /// documents ever got an id).
@@ -158,49 +158,22 @@ impl SnapshotRow {
         out.extend_from_slice(&self.bytes.to_le_bytes());
         out.extend_from_slice(&self.chunks.to_le_bytes());
         out.extend_from_slice(&self.hash);
-        out.extend_from_slice(&(self.version.dots.len() as u32).to_le_bytes());
-        for (actor, counter) in &self.version.dots {
-            out.extend_from_slice(&actor.0.to_le_bytes());
-            out.extend_from_slice(&counter.to_le_bytes());
-        }
-        out.extend_from_slice(&(self.actors.len() as u32).to_le_bytes());
-        for record in &self.actors {
-            out.extend_from_slice(&record.actor.0.to_le_bytes());
-            put_text(&mut out, &record.subject);
-        }
-        let known = self.actors.iter().zip(0_u32..).filter_map(|(record, index)| Some((index, record.chain?)));
-        out.extend_from_slice(&(known.clone().count() as u32).to_le_bytes());
-        for (index, Chain(digest)) in known {
-            out.extend_from_slice(&index.to_le_bytes());
-            out.extend_from_slice(&digest);
-        }
+        head::put(&mut out, &self.version, &self.actors);
         out
     }
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields(bytes);
         let (bytes, chunks, hash) = (fields.u64()?, fields.u32()?, fields.bytes32()?);
-        let mut version = VersionVector::new();
-        for _ in 0..fields.u32()? {
-            version.dots.insert(Actor(fields.u64()?), fields.u64()?);
-        }
-        let mut actors = Vec::new();
-        for _ in 0..fields.u32()? {
-            let (actor, subject) = (Actor(fields.u64()?), fields.text()?.into());
-            actors.push(ActorRecord { actor, subject, chain: None });
-        }
-        if !fields.0.is_empty() {
-            for _ in 0..fields.u32()? {
-                let index = usize::try_from(fields.u32()?).ok()?;
-                actors.get_mut(index)?.chain = Some(Chain(fields.bytes16()?));
-            }
-        }
+        let (version, actors) = head::read(&mut fields)?;
         Some(Self { bytes, chunks, hash, version, actors })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use inkwire_protocol::Chain;
+
     use super::*;
 
     #[test]

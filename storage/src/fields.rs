@@ -1,7 +1,7 @@
-//! Little-endian fields and checksums: the small change of both file formats.
+//! Little-endian fields and checksums: the small change of the formats.
 
 /// The first eight bytes of the BLAKE3 hash of `parts`, one after the other.
-pub(super) fn checksum(parts: &[&[u8]]) -> u64 {
+pub(crate) fn checksum(parts: &[&[u8]]) -> u64 {
     let mut hasher = blake3::Hasher::new();
     for part in parts {
         hasher.update(part);
@@ -14,10 +14,10 @@ pub(super) fn checksum(parts: &[&[u8]]) -> u64 {
 
 /// Reads fields off the front of a slice; each read is `None` when too little is left.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Fields<'a>(pub(super) &'a [u8]);
+pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Fields<'a> {
-    pub(super) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+    pub(crate) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
         Some(taken)
@@ -29,35 +29,35 @@ impl<'a> Fields<'a> {
         Some(*taken)
     }
 
-    pub(super) fn u16(&mut self) -> Option<u16> {
+    pub(crate) fn u16(&mut self) -> Option<u16> {
         self.array().map(u16::from_le_bytes)
     }
 
-    pub(super) fn u32(&mut self) -> Option<u32> {
+    pub(crate) fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_le_bytes)
     }
 
-    pub(super) fn u64(&mut self) -> Option<u64> {
+    pub(crate) fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_le_bytes)
     }
 
-    pub(super) fn bytes16(&mut self) -> Option<[u8; 16]> {
+    pub(crate) fn bytes16(&mut self) -> Option<[u8; 16]> {
         self.array()
     }
 
-    pub(super) fn bytes32(&mut self) -> Option<[u8; 32]> {
+    pub(crate) fn bytes32(&mut self) -> Option<[u8; 32]> {
         self.array()
     }
 
     /// A text with its length in two bytes before it.
-    pub(super) fn text(&mut self) -> Option<&'a str> {
+    pub(crate) fn text(&mut self) -> Option<&'a str> {
         let length = self.u16()?;
         std::str::from_utf8(self.take(usize::from(length))?).ok()
     }
 }
 
 /// Appends a text with its length in two bytes before it. The caller has checked the length.
-pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
     out.extend_from_slice(&length.to_le_bytes());
     out.extend_from_slice(&text.as_bytes()[..usize::from(length)]);
