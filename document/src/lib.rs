@@ -8,6 +8,7 @@
 //! - [`Document`]: a whole replica's state; local edits, remote batches, snapshots
 //! - [`Snapshot`]: an encoded state or a difference between two; [`fold`] makes a new one
 //! - [`formatting`]: marks, attributes of lines, how kinds behave, deltas as JSON
+//! - [`messagepack`]: the one reader and writer of operations, snapshots and frames
 //! - [`change`]: what an edit or a batch changed, for an editor to follow
 //!
 //! ```
@@ -36,7 +37,7 @@ mod kept;
 pub mod limits;
 mod list;
 mod map;
-mod messagepack;
+pub mod messagepack;
 mod set;
 pub mod snapshot;
 mod text;

@@ -1,4 +1,6 @@
-//! As much MessagePack as operations and snapshots need: tokens read in place, nothing allocated.
+//! As much MessagePack as operations, snapshots and frames need: tokens read in place, nothing allocated.
+//!
+//! One reader and one writer that no type is compiled into anew: what a page loads holds them once.
 
 /// Nesting that [`Reader::skip`] follows.
 const MAX_DEPTH: u32 = 32;
@@ -25,41 +27,54 @@ pub enum Malformed {
 
 /// One value, or the head of one that has others within.
 #[derive(Copy, Clone, PartialEq, Debug)]
-pub(crate) enum Token<'a> {
+pub enum Token<'a> {
+    /// Nil.
     Nil,
+    /// A boolean.
     Bool(bool),
+    /// An integer of any form that is 0 or more.
     Uint(u64),
+    /// An integer below 0.
     Negative(i64),
+    /// A float of either width.
     Float(f64),
+    /// A string.
     Str(&'a str),
+    /// Binary.
     Bin(&'a [u8]),
+    /// The head of an array: so many values follow.
     Array(u32),
+    /// The head of a map: so many keys follow, each with its value.
     Map(u32),
+    /// An extension, passed over.
     Extension,
 }
 
 /// Reads values one after another.
-#[derive(Copy, Clone)]
-pub(crate) struct Reader<'a> {
+#[derive(Copy, Clone, Debug)]
+pub struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+    /// At the start of `bytes`.
+    pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
         self.at >= self.bytes.len()
     }
 
-    pub(crate) fn position(&self) -> usize {
+    /// How many bytes were read.
+    pub fn position(&self) -> usize {
         self.at
     }
 
     /// What was read since a position.
-    pub(crate) fn since(&self, position: usize) -> &'a [u8] {
+    pub fn since(&self, position: usize) -> &'a [u8] {
         &self.bytes[position..self.at]
     }
 
@@ -90,7 +105,11 @@ impl<'a> Reader<'a> {
         u64::try_from(number).map_or(Token::Negative(number), Token::Uint)
     }
 
-    pub(crate) fn token(&mut self) -> Result<Token<'a>, Malformed> {
+    /// The next value, or the head of one that has others within.
+    ///
+    /// # Errors
+    /// See [`Malformed`]; where the reader stands is unspecified then.
+    pub fn token(&mut self) -> Result<Token<'a>, Malformed> {
         let head = self.byte()?;
         Ok(match head {
             0x00..=0x7f => Token::Uint(u64::from(head)),
@@ -132,14 +151,22 @@ impl<'a> Reader<'a> {
         })
     }
 
-    pub(crate) fn uint(&mut self) -> Result<u64, Malformed> {
+    /// The next value, an integer of 0 or more.
+    ///
+    /// # Errors
+    /// [`Malformed::Type`] for another one.
+    pub fn uint(&mut self) -> Result<u64, Malformed> {
         match self.token()? {
             Token::Uint(number) => Ok(number),
             _ => Err(Malformed::Type),
         }
     }
 
-    pub(crate) fn str(&mut self) -> Result<&'a str, Malformed> {
+    /// The next value, a string.
+    ///
+    /// # Errors
+    /// [`Malformed::Type`] for another one.
+    pub fn str(&mut self) -> Result<&'a str, Malformed> {
         match self.token()? {
             Token::Str(text) => Ok(text),
             _ => Err(Malformed::Type),
@@ -147,7 +174,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Passes over one value, whatever it holds; time in proportion to its bytes.
-    pub(crate) fn skip(&mut self) -> Result<(), Malformed> {
+    ///
+    /// # Errors
+    /// See [`Malformed`].
+    pub fn skip(&mut self) -> Result<(), Malformed> {
         // What remains to be read on each level; a bomb of nested arrays costs this array and no more.
         let mut open = [0u64; MAX_DEPTH as usize + 1];
         let mut depth = 0;
@@ -174,8 +204,9 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Writes values in their shortest form.
-pub(crate) struct Writer<'a>(pub(crate) &'a mut Vec<u8>);
+/// Writes values in their shortest form to the end of what it holds.
+#[derive(Debug)]
+pub struct Writer<'a>(pub &'a mut Vec<u8>);
 
 impl Writer<'_> {
     fn head(&mut self, head: u8, number: u64, bytes: usize) {
@@ -183,15 +214,18 @@ impl Writer<'_> {
         self.0.extend_from_slice(&number.to_be_bytes()[8 - bytes..]);
     }
 
-    pub(crate) fn nil(&mut self) {
+    /// Nil.
+    pub fn nil(&mut self) {
         self.0.push(0xc0);
     }
 
-    pub(crate) fn bool(&mut self, flag: bool) {
+    /// A boolean.
+    pub fn bool(&mut self, flag: bool) {
         self.0.push(0xc2 + u8::from(flag));
     }
 
-    pub(crate) fn uint(&mut self, number: u64) {
+    /// An integer of 0 or more.
+    pub fn uint(&mut self, number: u64) {
         match number {
             0..=0x7f => self.0.push(number as u8),
             0x80..=0xff => self.head(0xcc, number, 1),
@@ -201,7 +235,8 @@ impl Writer<'_> {
         }
     }
 
-    pub(crate) fn int(&mut self, number: i64) {
+    /// An integer.
+    pub fn int(&mut self, number: i64) {
         match number {
             0.. => self.uint(number as u64),
             -32..=-1 => self.0.push(number as u8),
@@ -212,17 +247,19 @@ impl Writer<'_> {
         }
     }
 
-    pub(crate) fn float(&mut self, number: f64) {
+    /// A float, in eight bytes.
+    pub fn float(&mut self, number: f64) {
         self.head(0xcb, number.to_bits(), 8);
     }
 
-    pub(crate) fn str(&mut self, text: &str) {
+    /// A string.
+    pub fn str(&mut self, text: &str) {
         self.str_head(text.len());
         self.0.extend_from_slice(text.as_bytes());
     }
 
     /// What comes before so many bytes of a string.
-    pub(crate) fn str_head(&mut self, length: usize) {
+    pub fn str_head(&mut self, length: usize) {
         match length {
             length @ 0..=31 => self.0.push(0xa0 | length as u8),
             length @ 32..=0xff => self.head(0xd9, length as u64, 1),
@@ -231,13 +268,14 @@ impl Writer<'_> {
         }
     }
 
-    pub(crate) fn bin(&mut self, bytes: &[u8]) {
+    /// Binary.
+    pub fn bin(&mut self, bytes: &[u8]) {
         self.bin_head(bytes.len());
         self.0.extend_from_slice(bytes);
     }
 
     /// What comes before so many bytes.
-    pub(crate) fn bin_head(&mut self, length: usize) {
+    pub fn bin_head(&mut self, length: usize) {
         match length {
             length @ 0..=0xff => self.head(0xc4, length as u64, 1),
             length @ 0x100..=0xffff => self.head(0xc5, length as u64, 2),
@@ -245,7 +283,8 @@ impl Writer<'_> {
         }
     }
 
-    pub(crate) fn array(&mut self, count: usize) {
+    /// The head of an array of `count` values, which the caller writes next.
+    pub fn array(&mut self, count: usize) {
         match count {
             0..=15 => self.0.push(0x90 | count as u8),
             16..=0xffff => self.head(0xdc, count as u64, 2),
@@ -253,7 +292,8 @@ impl Writer<'_> {
         }
     }
 
-    pub(crate) fn map(&mut self, count: usize) {
+    /// The head of a map of `count` keys, which the caller writes next, each with its value.
+    pub fn map(&mut self, count: usize) {
         match count {
             0..=15 => self.0.push(0x80 | count as u8),
             16..=0xffff => self.head(0xde, count as u64, 2),

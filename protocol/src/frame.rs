@@ -10,12 +10,10 @@ mod value;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use inkwire_document::{Actor, VersionVector};
-use serde::de::SeqAccess;
-use serde::ser::SerializeTuple;
+use inkwire_document::{Actor, VersionVector, messagepack};
 
 pub use parts::{Base, Channel, Claim, Extends, Lease, Options, PresenceEntry, Role};
-use value::{Adapter, Value, element, from_slice};
+use value::{Decoder, Encode, Expected, Value, from_slice};
 
 use crate::wire::{self, WireError};
 use crate::{Chain, Code};
@@ -61,29 +59,26 @@ macro_rules! frames {
             }
         }
 
-        impl serde::Serialize for Frame {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl Frame {
+            fn write(&self, writer: &mut messagepack::Writer<'_>) {
                 match self {
                     $( Frame::$name(frame) => {
                         const ELEMENTS: usize = 1 $( + { stringify!($field); 1 } )*;
                         let $name { $( $field ),* } = frame;
-                        let mut tuple = serializer.serialize_tuple(ELEMENTS)?;
-                        tuple.serialize_element(&{ $number as u8 })?;
-                        $( tuple.serialize_element(&Adapter($field))?; )*
-                        tuple.end()
+                        writer.array(ELEMENTS);
+                        writer.uint($number);
+                        $( $field.encode(writer); )*
                     } )*
                 }
             }
-        }
 
-        /// Reads the elements after the number; the inner error is a number that this version does not know.
-        fn read_elements<'de, A: SeqAccess<'de>>(number: u64, elements: &mut A, source: &Bytes)
-            -> Result<Result<Frame, u64>, A::Error>
-        {
-            Ok(Ok(match number {
-                $( $number => $name { $( $field: element(elements, source)?, )* }.into(), )*
-                unknown => return Ok(Err(unknown)),
-            }))
+            /// Reads the elements after the number; nothing for a number that this version does not know.
+            fn read_elements(number: u64, left: &mut u32, decoder: &mut Decoder<'_>) -> Result<Option<Frame>, Expected> {
+                Ok(Some(match number {
+                    $( $number => $name { $( $field: decoder.element(left)?, )* }.into(), )*
+                    _ => return Ok(None),
+                }))
+            }
         }
     };
 }
@@ -345,7 +340,7 @@ pub enum FrameError {
     Unknown(u64),
     /// An element is missing, of the wrong type or out of its range.
     #[error("{0}")]
-    Malformed(String),
+    Malformed(&'static str),
 }
 
 impl FrameError {
@@ -359,15 +354,18 @@ impl FrameError {
     }
 }
 
-/// The outer array: a number, then what the number says.
+/// The outer array: a number, then what the number says. The inner error is a number that this version does not know.
 struct Numbered(Result<Frame, u64>);
 
 impl Value for Numbered {
-    const EXPECTED: &'static str = "a frame: an array that starts with its number";
+    const EXPECTED: Expected = "expected a frame: an array that starts with its number";
 
-    fn array<'de, A: SeqAccess<'de>>(elements: &mut A, source: &Bytes) -> Result<Self, A::Error> {
-        let number = element(elements, source)?;
-        read_elements(number, elements, source).map(Self)
+    fn read(token: messagepack::Token<'_>, decoder: &mut Decoder<'_>) -> Result<Self, Expected> {
+        let messagepack::Token::Array(mut left) = token else { return Err(Self::EXPECTED) };
+        let number = decoder.element(&mut left)?;
+        let frame = Frame::read_elements(number, &mut left, decoder)?;
+        decoder.rest(left)?;
+        Ok(Self(frame.ok_or(number)))
     }
 }
 
@@ -381,9 +379,7 @@ impl Frame {
 
     /// Writes the frame's bytes to the end of `out`.
     pub fn encode_into(&self, out: &mut Vec<u8>) {
-        let mut serializer = rmp_serde::Serializer::new(out);
-        serde::Serialize::serialize(self, &mut serializer)
-            .expect("writing to memory does not fail, and every array and map has a known length");
+        self.write(&mut messagepack::Writer(out));
     }
 
     /// The frame in `bytes`, which hold it and nothing else. Binary fields are slices of `bytes`: nothing is copied.
@@ -394,7 +390,7 @@ impl Frame {
         wire::check_frame(bytes)?;
         match from_slice::<Numbered>(bytes) {
             Ok(Numbered(frame)) => frame.map_err(FrameError::Unknown),
-            Err(error) => Err(FrameError::Malformed(error.to_string())),
+            Err(expected) => Err(FrameError::Malformed(expected)),
         }
     }
 

@@ -2,13 +2,11 @@
 
 use bytes::Bytes;
 use inkwire_document::Actor;
-use serde::Serializer;
-use serde::de::{MapAccess, SeqAccess};
-use serde::ser::{SerializeMap, SerializeTuple};
+use inkwire_document::messagepack::{Token, Writer};
 
 use crate::Chain;
 
-use super::value::{Adapter, Encode, Value, element};
+use super::value::{Decoder, Encode, Expected, Value, unsigned};
 
 /// A lane of a session: 0 is control, documents have 1, 2, 3, … in the order in which the client opened them.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -20,15 +18,15 @@ impl Channel {
 }
 
 impl Value for Channel {
-    const EXPECTED: &'static str = "expected a channel: an unsigned integer of 32 bits";
-    fn unsigned(value: u64) -> Option<Self> {
-        u32::try_from(value).ok().map(Channel)
+    const EXPECTED: Expected = "expected a channel: an unsigned integer of 32 bits";
+    fn read(token: Token<'_>, _: &mut Decoder<'_>) -> Result<Self, Expected> {
+        unsigned(token, Self::EXPECTED).map(Channel)
     }
 }
 
 impl Encode for Channel {
-    fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u32(self.0)
+    fn encode(&self, writer: &mut Writer<'_>) {
+        writer.uint(self.0.into());
     }
 }
 
@@ -67,15 +65,18 @@ impl Role {
 }
 
 impl Value for Role {
-    const EXPECTED: &'static str = "expected a role: \"viewer\" or \"editor\"";
-    fn text(value: &str) -> Option<Self> {
-        Role::from_name(value)
+    const EXPECTED: Expected = "expected a role: \"viewer\" or \"editor\"";
+    fn read(token: Token<'_>, _: &mut Decoder<'_>) -> Result<Self, Expected> {
+        match token {
+            Token::Str(name) => Role::from_name(name).ok_or(Self::EXPECTED),
+            _ => Err(Self::EXPECTED),
+        }
     }
 }
 
 impl Encode for Role {
-    fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
+    fn encode(&self, writer: &mut Writer<'_>) {
+        writer.str(self.as_str());
     }
 }
 
@@ -92,23 +93,23 @@ pub enum Extends {
 }
 
 impl Value for Extends {
-    const EXPECTED: &'static str = "expected 0 (the vector), 1 (durable) or 2 (both)";
+    const EXPECTED: Expected = "expected 0 (the vector), 1 (durable) or 2 (both)";
     fn absent() -> Option<Self> {
         Some(Self::Vector)
     }
-    fn unsigned(value: u64) -> Option<Self> {
-        match value {
-            0 => Some(Self::Vector),
-            1 => Some(Self::Durable),
-            2 => Some(Self::Both),
-            _ => None,
+    fn read(token: Token<'_>, _: &mut Decoder<'_>) -> Result<Self, Expected> {
+        match token {
+            Token::Uint(0) => Ok(Self::Vector),
+            Token::Uint(1) => Ok(Self::Durable),
+            Token::Uint(2) => Ok(Self::Both),
+            _ => Err(Self::EXPECTED),
         }
     }
 }
 
 impl Encode for Extends {
-    fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u8(*self as u8)
+    fn encode(&self, writer: &mut Writer<'_>) {
+        writer.uint(*self as u64);
     }
 }
 
@@ -120,18 +121,20 @@ macro_rules! array {
         pub struct $name { $( $(#[$field_doc])* pub $field: $type, )* }
 
         impl Value for $name {
-            const EXPECTED: &'static str = concat!("expected ", $expected);
-            fn array<'de, A: SeqAccess<'de>>(elements: &mut A, source: &Bytes) -> Result<Self, A::Error> {
-                Ok(Self { $( $field: element(elements, source)?, )* })
+            const EXPECTED: Expected = concat!("expected ", $expected);
+            fn read(token: Token<'_>, decoder: &mut Decoder<'_>) -> Result<Self, Expected> {
+                let Token::Array(mut left) = token else { return Err(Self::EXPECTED) };
+                let value = Self { $( $field: decoder.element(&mut left)?, )* };
+                decoder.rest(left)?;
+                Ok(value)
             }
         }
 
         impl Encode for $name {
-            fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            fn encode(&self, writer: &mut Writer<'_>) {
                 const ELEMENTS: usize = 0 $( + { stringify!($field); 1 } )*;
-                let mut tuple = serializer.serialize_tuple(ELEMENTS)?;
-                $( tuple.serialize_element(&Adapter(&self.$field))?; )*
-                tuple.end()
+                writer.array(ELEMENTS);
+                $( self.$field.encode(writer); )*
             }
         }
     )*};
@@ -185,14 +188,19 @@ array! {
 pub struct Options {}
 
 impl Value for Options {
-    const EXPECTED: &'static str = "expected a map of options";
-    fn map<'de, A: MapAccess<'de>>(_: &mut A, _: &Bytes) -> Result<Self, A::Error> {
+    const EXPECTED: Expected = "expected a map of options";
+    fn read(token: Token<'_>, decoder: &mut Decoder<'_>) -> Result<Self, Expected> {
+        let Token::Map(count) = token else { return Err(Self::EXPECTED) };
+        for _ in 0..count {
+            // A key and its value.
+            decoder.rest(2)?;
+        }
         Ok(Self {})
     }
 }
 
 impl Encode for Options {
-    fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_map(Some(0))?.end()
+    fn encode(&self, writer: &mut Writer<'_>) {
+        writer.map(0);
     }
 }

@@ -1,26 +1,57 @@
 //! Strict MessagePack values: each type takes exactly the forms that the protocol names.
 //!
 //! serde's own implementations are lenient (a string is taken for bytes, bytes for an array of integers), fail on the
-//! extra elements that a later version may send, and cannot hand out slices of a `Bytes`. So each field's type says here
-//! what it takes, and one visitor serves them all.
+//! extra elements that a later version may send, cannot hand out slices of a `Bytes`, and are compiled anew for each type
+//! of field, which made half of what a page loads. So each field's type says here which token it takes, and one reader,
+//! the document's, serves them all. The tests hold what comes out against `rmp-serde`.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::marker::PhantomData;
 
 use bytes::Bytes;
+use inkwire_document::messagepack::{Reader, Token, Writer};
 use inkwire_document::{Actor, VersionVector};
-use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::ser::{SerializeMap, SerializeSeq};
-use serde::{Deserializer, Serialize, Serializer};
 
-use crate::limits::MAX_DEPTH;
 use crate::{Chain, Code};
 
-/// What one type takes from the wire. A form that is not overridden is refused with "expected …".
+/// What was expected.
+pub(super) type Expected = &'static str;
+
+/// A frame's bytes, which [`crate::wire::check_frame`] has passed, and the place in them.
+pub(super) struct Decoder<'a> {
+    source: &'a Bytes,
+    reader: Reader<'a>,
+}
+
+impl<'a> Decoder<'a> {
+    fn token(&mut self) -> Result<Token<'a>, Expected> {
+        self.reader.token().map_err(|_| "expected a value of MessagePack")
+    }
+
+    fn value<T: Value>(&mut self) -> Result<T, Expected> {
+        let token = self.token()?;
+        T::read(token, self)
+    }
+
+    /// The next element of an array of which `left` elements are left. It must be there unless its type says what it is
+    /// otherwise.
+    pub(super) fn element<T: Value>(&mut self, left: &mut u32) -> Result<T, Expected> {
+        if *left == 0 {
+            return T::absent().ok_or("an element is missing");
+        }
+        *left -= 1;
+        self.value()
+    }
+
+    /// Passes over the elements that a later version has added.
+    pub(super) fn rest(&mut self, left: u32) -> Result<(), Expected> {
+        (0..left).try_for_each(|_| self.reader.skip().map_err(|_| "expected a value of MessagePack"))
+    }
+}
+
+/// What one type takes from the wire.
 pub(super) trait Value: Sized {
     /// What is expected, for the error.
-    const EXPECTED: &'static str;
+    const EXPECTED: Expected;
 
     /// Whether an optional one may be left out altogether.
     const MAY_BE_ABSENT: bool = false;
@@ -29,115 +60,30 @@ pub(super) trait Value: Sized {
     fn absent() -> Option<Self> {
         None
     }
-    fn nil() -> Option<Self> {
-        None
-    }
-    fn boolean(_: bool) -> Option<Self> {
-        None
-    }
-    fn unsigned(_: u64) -> Option<Self> {
-        None
-    }
-    fn text(_: &str) -> Option<Self> {
-        None
-    }
-    /// `source` is what `slice` is a part of.
-    fn binary(_slice: &[u8], _source: &Bytes) -> Option<Self> {
-        None
-    }
-    /// Reads what it knows of an array; what is left over is skipped by the caller.
-    fn array<'de, A: SeqAccess<'de>>(_elements: &mut A, _source: &Bytes) -> Result<Self, A::Error> {
-        Err(A::Error::custom(Self::EXPECTED))
-    }
-    fn map<'de, A: MapAccess<'de>>(_entries: &mut A, _source: &Bytes) -> Result<Self, A::Error> {
-        Err(A::Error::custom(Self::EXPECTED))
-    }
-}
 
-/// The one visitor: decodes a `T` out of `source`.
-struct Seed<'a, T>(&'a Bytes, PhantomData<T>);
-
-impl<'a, T> Seed<'a, T> {
-    fn new(source: &'a Bytes) -> Self {
-        Self(source, PhantomData)
-    }
-}
-
-impl<'de, T: Value> DeserializeSeed<'de> for Seed<'_, T> {
-    type Value = T;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
-        // Never `deserialize_seq` and the like: rmp-serde then takes binary for an array.
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de, T: Value> Visitor<'de> for Seed<'_, T> {
-    type Value = T;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // serde says "expected" itself.
-        formatter.write_str(T::EXPECTED.strip_prefix("expected ").unwrap_or(T::EXPECTED))
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<T, E> {
-        T::nil().ok_or_else(|| E::custom(T::EXPECTED))
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<T, E> {
-        T::boolean(value).ok_or_else(|| E::custom(T::EXPECTED))
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<T, E> {
-        T::unsigned(value).ok_or_else(|| E::custom(T::EXPECTED))
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<T, E> {
-        // Some encoders write every integer in a signed form.
-        u64::try_from(value).ok().and_then(T::unsigned).ok_or_else(|| E::custom(T::EXPECTED))
-    }
-
-    fn visit_borrowed_str<E: serde::de::Error>(self, value: &'de str) -> Result<T, E> {
-        T::text(value).ok_or_else(|| E::custom(T::EXPECTED))
-    }
-
-    fn visit_borrowed_bytes<E: serde::de::Error>(self, value: &'de [u8]) -> Result<T, E> {
-        T::binary(value, self.0).ok_or_else(|| E::custom(T::EXPECTED))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<T, A::Error> {
-        let value = T::array(&mut elements, self.0)?;
-        while elements.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(value)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<T, A::Error> {
-        let value = T::map(&mut entries, self.0)?;
-        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(value)
-    }
+    /// The value that begins with `token`; what is within it is still to be read, and all of it.
+    fn read(token: Token<'_>, decoder: &mut Decoder<'_>) -> Result<Self, Expected>;
 }
 
 /// Decodes all of `source`, which [`crate::wire::check_frame`] has passed.
-pub(super) fn from_slice<T: Value>(source: &Bytes) -> Result<T, rmp_serde::decode::Error> {
-    let mut deserializer = rmp_serde::Deserializer::from_read_ref(&source[..]);
-    // Counted in another place than ours; ours has already decided.
-    deserializer.set_max_depth(MAX_DEPTH + 2);
-    Seed::new(source).deserialize(&mut deserializer)
+pub(super) fn from_slice<T: Value>(source: &Bytes) -> Result<T, Expected> {
+    Decoder { source, reader: Reader::new(source) }.value()
 }
 
-/// The next element of an array, which must be there unless its type says what it is otherwise.
-pub(super) fn element<'de, A: SeqAccess<'de>, T: Value>(elements: &mut A, source: &Bytes) -> Result<T, A::Error> {
-    let found = elements.next_element_seed(Seed::new(source))?;
-    found.or_else(T::absent).ok_or_else(|| A::Error::custom("an element is missing"))
+/// The integer that `token` is, if it fits.
+pub(super) fn unsigned<T: TryFrom<u64>>(token: Token<'_>, expected: Expected) -> Result<T, Expected> {
+    match token {
+        Token::Uint(number) => number.try_into().map_err(|_| expected),
+        _ => Err(expected),
+    }
 }
 
 macro_rules! unsigned {
     ($($type:ty),*) => {$(
         impl Value for $type {
-            const EXPECTED: &'static str = concat!("expected an unsigned integer that fits ", stringify!($type));
-            fn unsigned(value: u64) -> Option<Self> {
-                value.try_into().ok()
+            const EXPECTED: Expected = concat!("expected an unsigned integer that fits ", stringify!($type));
+            fn read(token: Token<'_>, _: &mut Decoder<'_>) -> Result<Self, Expected> {
+                unsigned(token, Self::EXPECTED)
             }
         }
     )*};
@@ -146,106 +92,97 @@ macro_rules! unsigned {
 unsigned!(u16, u32, u64);
 
 impl Value for bool {
-    const EXPECTED: &'static str = "expected a boolean";
-    fn boolean(value: bool) -> Option<Self> {
-        Some(value)
+    const EXPECTED: Expected = "expected a boolean";
+    fn read(token: Token<'_>, _: &mut Decoder<'_>) -> Result<Self, Expected> {
+        if let Token::Bool(value) = token { Ok(value) } else { Err(Self::EXPECTED) }
     }
 }
 
 impl Value for String {
-    const EXPECTED: &'static str = "expected a string";
-    fn text(value: &str) -> Option<Self> {
-        Some(value.to_owned())
+    const EXPECTED: Expected = "expected a string";
+    fn read(token: Token<'_>, _: &mut Decoder<'_>) -> Result<Self, Expected> {
+        if let Token::Str(value) = token { Ok(value.to_owned()) } else { Err(Self::EXPECTED) }
     }
 }
 
 impl Value for Bytes {
-    const EXPECTED: &'static str = "expected binary";
-    fn binary(slice: &[u8], source: &Bytes) -> Option<Self> {
-        Some(source.slice_ref(slice))
+    const EXPECTED: Expected = "expected binary";
+    fn read(token: Token<'_>, decoder: &mut Decoder<'_>) -> Result<Self, Expected> {
+        if let Token::Bin(slice) = token { Ok(decoder.source.slice_ref(slice)) } else { Err(Self::EXPECTED) }
     }
 }
 
 impl Value for Actor {
-    const EXPECTED: &'static str = "expected an actor: an unsigned integer";
-    fn unsigned(value: u64) -> Option<Self> {
-        Some(Actor(value))
+    const EXPECTED: Expected = "expected an actor: an unsigned integer";
+    fn read(token: Token<'_>, _: &mut Decoder<'_>) -> Result<Self, Expected> {
+        unsigned(token, Self::EXPECTED).map(Actor)
     }
 }
 
 impl Value for Chain {
-    const EXPECTED: &'static str = "expected a running digest: 16 bytes";
+    const EXPECTED: Expected = "expected a running digest: 16 bytes";
     const MAY_BE_ABSENT: bool = true;
-    fn binary(slice: &[u8], _: &Bytes) -> Option<Self> {
-        slice.try_into().ok().map(Chain)
+    fn read(token: Token<'_>, _: &mut Decoder<'_>) -> Result<Self, Expected> {
+        match token {
+            Token::Bin(bytes) => bytes.try_into().map(Chain).map_err(|_| Self::EXPECTED),
+            _ => Err(Self::EXPECTED),
+        }
     }
 }
 
 impl Value for Code {
-    const EXPECTED: &'static str = "expected a code: an unsigned integer of 16 bits";
-    fn unsigned(value: u64) -> Option<Self> {
-        u16::try_from(value).ok().map(Code::from)
+    const EXPECTED: Expected = "expected a code: an unsigned integer of 16 bits";
+    fn read(token: Token<'_>, _: &mut Decoder<'_>) -> Result<Self, Expected> {
+        unsigned::<u16>(token, Self::EXPECTED).map(Code::from)
     }
 }
 
 impl<T: Value> Value for Option<T> {
-    const EXPECTED: &'static str = T::EXPECTED;
+    const EXPECTED: Expected = T::EXPECTED;
     fn absent() -> Option<Self> {
         T::MAY_BE_ABSENT.then_some(None)
     }
-    fn nil() -> Option<Self> {
-        Some(None)
-    }
-    fn boolean(value: bool) -> Option<Self> {
-        T::boolean(value).map(Some)
-    }
-    fn unsigned(value: u64) -> Option<Self> {
-        T::unsigned(value).map(Some)
-    }
-    fn text(value: &str) -> Option<Self> {
-        T::text(value).map(Some)
-    }
-    fn binary(slice: &[u8], source: &Bytes) -> Option<Self> {
-        T::binary(slice, source).map(Some)
-    }
-    fn array<'de, A: SeqAccess<'de>>(elements: &mut A, source: &Bytes) -> Result<Self, A::Error> {
-        T::array(elements, source).map(Some)
-    }
-    fn map<'de, A: MapAccess<'de>>(entries: &mut A, source: &Bytes) -> Result<Self, A::Error> {
-        T::map(entries, source).map(Some)
+    fn read(token: Token<'_>, decoder: &mut Decoder<'_>) -> Result<Self, Expected> {
+        if token == Token::Nil { Ok(None) } else { T::read(token, decoder).map(Some) }
     }
 }
 
 impl<T: Value> Value for Vec<T> {
-    const EXPECTED: &'static str = "expected an array";
-    fn array<'de, A: SeqAccess<'de>>(elements: &mut A, source: &Bytes) -> Result<Self, A::Error> {
+    const EXPECTED: Expected = "expected an array";
+    fn read(token: Token<'_>, decoder: &mut Decoder<'_>) -> Result<Self, Expected> {
+        let Token::Array(count) = token else { return Err(Self::EXPECTED) };
+        // Grown as values come: of a count alone nothing is allocated.
         let mut values = Vec::new();
-        while let Some(value) = elements.next_element_seed(Seed::new(source))? {
-            values.push(value);
+        for _ in 0..count {
+            values.push(decoder.value()?);
         }
         Ok(values)
     }
 }
 
 impl Value for BTreeMap<String, u64> {
-    const EXPECTED: &'static str = "expected a map of names to unsigned integers";
-    fn map<'de, A: MapAccess<'de>>(entries: &mut A, source: &Bytes) -> Result<Self, A::Error> {
+    const EXPECTED: Expected = "expected a map of names to unsigned integers";
+    fn read(token: Token<'_>, decoder: &mut Decoder<'_>) -> Result<Self, Expected> {
+        let Token::Map(count) = token else { return Err(Self::EXPECTED) };
         let mut values = BTreeMap::new();
-        while let Some(name) = entries.next_key_seed(Seed::<String>::new(source))? {
-            values.insert(name, entries.next_value_seed(Seed::<u64>::new(source))?);
+        for _ in 0..count {
+            let name = decoder.value()?;
+            values.insert(name, decoder.value()?);
         }
         Ok(values)
     }
 }
 
 impl Value for VersionVector {
-    const EXPECTED: &'static str = "expected a version vector: [actor, counter, …], no actor twice, no counter 0";
-    fn array<'de, A: SeqAccess<'de>>(elements: &mut A, source: &Bytes) -> Result<Self, A::Error> {
+    const EXPECTED: Expected = "expected a version vector: [actor, counter, …], no actor twice, no counter 0";
+    fn read(token: Token<'_>, decoder: &mut Decoder<'_>) -> Result<Self, Expected> {
+        let Token::Array(mut left) = token else { return Err(Self::EXPECTED) };
         let mut vector = VersionVector::new();
-        while let Some(actor) = elements.next_element_seed(Seed::<Actor>::new(source))? {
-            let counter: u64 = element(elements, source)?;
+        while left > 0 {
+            let actor: Actor = decoder.element(&mut left)?;
+            let counter: u64 = decoder.element(&mut left)?;
             if counter == 0 || vector.dots.insert(actor, counter).is_some() {
-                return Err(A::Error::custom(Self::EXPECTED));
+                return Err(Self::EXPECTED);
             }
         }
         Ok(vector)
@@ -254,90 +191,91 @@ impl Value for VersionVector {
 
 /// How a field is written.
 pub(super) trait Encode {
-    fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
+    fn encode(&self, writer: &mut Writer<'_>);
 }
 
-/// Lets serde write what is [`Encode`].
-pub(super) struct Adapter<'a, T>(pub(super) &'a T);
-
-impl<T: Encode> Serialize for Adapter<'_, T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.encode(serializer)
-    }
-}
-
-macro_rules! encode_as_serde {
+macro_rules! encode_unsigned {
     ($($type:ty),*) => {$(
         impl Encode for $type {
-            fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                self.serialize(serializer)
+            fn encode(&self, writer: &mut Writer<'_>) {
+                writer.uint((*self).into());
             }
         }
     )*};
 }
 
-encode_as_serde!(u16, u32, u64, bool, String);
+encode_unsigned!(u16, u32, u64);
+
+impl Encode for bool {
+    fn encode(&self, writer: &mut Writer<'_>) {
+        writer.bool(*self);
+    }
+}
+
+impl Encode for String {
+    fn encode(&self, writer: &mut Writer<'_>) {
+        writer.str(self);
+    }
+}
 
 impl Encode for Bytes {
-    fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self)
+    fn encode(&self, writer: &mut Writer<'_>) {
+        writer.bin(self);
     }
 }
 
 impl Encode for Chain {
-    fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(&self.0)
+    fn encode(&self, writer: &mut Writer<'_>) {
+        writer.bin(&self.0);
     }
 }
 
 impl Encode for Actor {
-    fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(self.0)
+    fn encode(&self, writer: &mut Writer<'_>) {
+        writer.uint(self.0);
     }
 }
 
 impl Encode for Code {
-    fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u16(self.number())
+    fn encode(&self, writer: &mut Writer<'_>) {
+        writer.uint(self.number().into());
     }
 }
 
 impl<T: Encode> Encode for Option<T> {
-    fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn encode(&self, writer: &mut Writer<'_>) {
         match self {
-            Some(value) => serializer.serialize_some(&Adapter(value)),
-            None => serializer.serialize_none(),
+            Some(value) => value.encode(writer),
+            None => writer.nil(),
         }
     }
 }
 
 impl<T: Encode> Encode for Vec<T> {
-    fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut array = serializer.serialize_seq(Some(self.len()))?;
+    fn encode(&self, writer: &mut Writer<'_>) {
+        writer.array(self.len());
         for value in self {
-            array.serialize_element(&Adapter(value))?;
+            value.encode(writer);
         }
-        array.end()
     }
 }
 
 impl Encode for BTreeMap<String, u64> {
-    fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.len()))?;
+    fn encode(&self, writer: &mut Writer<'_>) {
+        writer.map(self.len());
         for (name, value) in self {
-            map.serialize_entry(name, value)?;
+            writer.str(name);
+            writer.uint(*value);
         }
-        map.end()
     }
 }
 
 impl Encode for VersionVector {
-    fn encode<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut array = serializer.serialize_seq(Some(2 * self.dots.len()))?;
+    fn encode(&self, writer: &mut Writer<'_>) {
+        writer.array(2 * self.dots.len());
         for (actor, counter) in &self.dots {
-            array.serialize_element(&actor.0)?;
-            array.serialize_element(counter)?;
+            writer.uint(actor.0);
+            writer.uint(*counter);
         }
-        array.end()
     }
 }

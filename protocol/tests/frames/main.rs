@@ -2,5 +2,6 @@
 
 mod golden;
 mod malformed;
+mod other_library;
 mod round_trip;
 mod samples;
