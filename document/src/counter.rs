@@ -1,11 +1,10 @@
 //! A counter: `crdts::PNCounter`, and per actor the dot of its last change, so that differences are exact.
 
-use std::collections::BTreeMap;
-
 use crdts::pncounter::{Dir, Op};
 use crdts::{CmRDT, Dot, PNCounter};
 
 use crate::ids::Actor;
+use crate::ordered::OrderedMap;
 
 /// What one actor added up to a dot of its own: the sum of what it added, and of what it took away. Both stop at
 /// `u64::MAX`, on every replica alike, for an actor's operations have one order.
@@ -26,7 +25,7 @@ impl Share {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counter {
     state: PNCounter<Actor>,
-    last: BTreeMap<Actor, u32>,
+    last: OrderedMap<Actor, u32>,
     /// The sum of all shares: at most 2³² actors with less than 2⁶⁵ each.
     total: i128,
 }

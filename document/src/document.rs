@@ -20,7 +20,6 @@ mod merge;
 mod observe;
 mod sets;
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::batch::BatchError;
@@ -31,6 +30,7 @@ use crate::ids::{Actor, VersionVector};
 use crate::kept::Kept;
 use crate::list::List;
 use crate::map::Map;
+use crate::ordered::OrderedMap;
 use crate::set::Set;
 use crate::text::Text;
 use crate::transaction::Transaction;
@@ -130,12 +130,12 @@ pub struct Document {
     actors: Vec<Actor>,
     /// The version vector by that index.
     held: Vec<u32>,
-    index: BTreeMap<Actor, u32>,
-    texts: BTreeMap<Box<str>, Text>,
-    maps: BTreeMap<Box<str>, Map>,
-    lists: BTreeMap<Box<str>, List>,
-    sets: BTreeMap<Box<str>, Set>,
-    counters: BTreeMap<Box<str>, Counter>,
+    index: OrderedMap<Actor, u32>,
+    texts: OrderedMap<Box<str>, Text>,
+    maps: OrderedMap<Box<str>, Map>,
+    lists: OrderedMap<Box<str>, List>,
+    sets: OrderedMap<Box<str>, Set>,
+    counters: OrderedMap<Box<str>, Counter>,
     kept: Kept,
     early: Early,
     local: Option<Local>,

@@ -1,11 +1,10 @@
 //! What came early: batches that wait for what they refer to, or for their actor's earlier ones.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
 use crate::batch::Batch;
 use crate::ids::Actor;
+use crate::ordered::OrderedMap;
 
 /// What a batch waits for: that an actor's counter is held.
 pub(crate) type Need = (Actor, u64);
@@ -16,15 +15,15 @@ const OVERHEAD: usize = 128;
 /// A bounded buffer. A batch waits under the first thing that it lacks; when that comes it is looked at again.
 #[derive(Clone, Debug)]
 pub(crate) struct Early {
-    batches: BTreeMap<(Actor, u64), Batch>,
-    waiting: BTreeMap<Need, Vec<(Actor, u64)>>,
+    batches: OrderedMap<(Actor, u64), Batch>,
+    waiting: OrderedMap<Need, Vec<(Actor, u64)>>,
     bytes: usize,
     pub(crate) limit: usize,
 }
 
 impl Default for Early {
     fn default() -> Self {
-        Self { batches: BTreeMap::new(), waiting: BTreeMap::new(), bytes: 0, limit: 1 << 20 }
+        Self { batches: OrderedMap::new(), waiting: OrderedMap::new(), bytes: 0, limit: 1 << 20 }
     }
 }
 

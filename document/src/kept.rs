@@ -1,9 +1,8 @@
 //! Operations of kinds that this version does not know: kept as they are, for those who do.
 
-use std::collections::BTreeMap;
-
 use crate::ids::Actor;
 use crate::messagepack::Writer;
+use crate::ordered::OrderedMap;
 
 /// One operation with what it needs from its batch: the table of actors and the root's name come before it again.
 #[derive(Clone, Eq, PartialEq, Debug)]
@@ -13,7 +12,7 @@ pub(crate) struct KeptOperation {
 }
 
 /// Kept operations by their dots.
-pub(crate) type Kept = BTreeMap<(Actor, u32), KeptOperation>;
+pub(crate) type Kept = OrderedMap<(Actor, u32), KeptOperation>;
 
 /// An operation as a batch of its own would hold it.
 pub(crate) fn alone(table: &[Actor], root: &str, operation: &[u8]) -> Box<[u8]> {

@@ -9,6 +9,7 @@
 //! - [`Snapshot`]: an encoded state or a difference between two; [`fold`] makes a new one
 //! - [`formatting`]: marks, attributes of lines, how kinds behave, deltas as JSON
 //! - [`messagepack`]: the one reader and writer of operations, snapshots and frames
+//! - [`ordered`]: a map whose code is small
 //! - [`change`]: what an edit or a batch changed, for an editor to follow
 //!
 //! ```
@@ -38,6 +39,7 @@ pub mod limits;
 mod list;
 mod map;
 pub mod messagepack;
+pub mod ordered;
 mod set;
 pub mod snapshot;
 mod text;

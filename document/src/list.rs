@@ -1,8 +1,7 @@
 //! A list of values: the same sequence as a text, one placeholder for each element, and the values beside it by their dots.
 
-use std::collections::BTreeMap;
-
 use crate::ids::Actor;
+use crate::ordered::OrderedMap;
 use crate::text::span::{Deletion, Id, Span};
 use crate::text::{Splice, Text};
 use crate::transaction::Insert;
@@ -16,7 +15,7 @@ pub(crate) const ELEMENT: &str = "\0";
 pub(crate) struct List {
     pub(crate) order: Text,
     /// Those of all visible elements, and no others.
-    values: BTreeMap<Id, Value>,
+    values: OrderedMap<Id, Value>,
 }
 
 /// So many placeholders.
@@ -26,7 +25,7 @@ pub(crate) fn elements(count: usize) -> String {
 
 impl List {
     pub(crate) fn new() -> Self {
-        Self { order: Text::new(), values: BTreeMap::new() }
+        Self { order: Text::new(), values: OrderedMap::new() }
     }
 
     /// From the sequence, and the values of what is visible in it, in order.
@@ -111,7 +110,9 @@ impl List {
     fn drop_values(&mut self, from: Id, length: u32) {
         let to = Id { actor: from.actor, counter: from.counter.saturating_add(length) };
         let mut next = from;
-        while let Some((&id, _)) = self.values.range(next..to).next() {
+        loop {
+            let found = self.values.range(next..to).next().map(|(&id, _)| id);
+            let Some(id) = found else { return };
             self.values.remove(&id);
             next = id;
         }

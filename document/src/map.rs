@@ -1,10 +1,9 @@
 //! A map: per key the last writer wins.
 
-use std::collections::BTreeMap;
-
 use crdts::{CmRDT, LWWReg};
 
 use crate::ids::{Actor, HybridTime};
+use crate::ordered::OrderedMap;
 use crate::value::Value;
 
 /// What orders the writes of a key. Unique: no two operations have one dot.
@@ -21,7 +20,7 @@ pub(crate) type Register = LWWReg<Option<Value>, Marker>;
 /// A map's whole state: every key that was ever written, removed ones too.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Map {
-    registers: BTreeMap<Box<str>, Register>,
+    registers: OrderedMap<Box<str>, Register>,
 }
 
 impl Map {

@@ -5,11 +5,10 @@
 //! dot remains and the dot of what did it, never its member: that makes differences exact, as with deleted characters of a
 //! text. Of several removals of one addition the least dot is remembered; a removal goes before a replacement.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
 use crate::ids::Actor;
+use crate::ordered::OrderedMap;
 use crate::text::span::Id;
 
 /// What became of an addition.
@@ -24,10 +23,10 @@ pub(crate) struct Gone {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Set {
     /// By members, as they are encoded: their additions, one for each author.
-    members: BTreeMap<Bytes, Vec<Id>>,
+    members: OrderedMap<Bytes, Vec<Id>>,
     /// The additions of what is in it.
-    additions: BTreeMap<Id, Bytes>,
-    gone: BTreeMap<Id, Gone>,
+    additions: OrderedMap<Id, Bytes>,
+    gone: OrderedMap<Id, Gone>,
 }
 
 impl Set {

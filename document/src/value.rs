@@ -1,11 +1,10 @@
 //! What maps, lists and sets hold.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
 use crate::limits::Limits;
 use crate::messagepack::{Malformed, Reader, Token, Writer};
+use crate::ordered::OrderedMap;
 
 /// A value of a map, a list or a set.
 ///
@@ -29,7 +28,7 @@ pub enum Value {
     /// Values in order, within [`Limits::max_value_depth`] and [`Limits::max_value_items`].
     Array(Vec<Value>),
     /// Values by keys, within the same limits.
-    Map(BTreeMap<String, Value>),
+    Map(OrderedMap<String, Value>),
 }
 
 /// Why an encoded value is none that a container may hold.
@@ -272,8 +271,8 @@ impl From<Vec<Value>> for Value {
     }
 }
 
-impl From<BTreeMap<String, Value>> for Value {
-    fn from(entries: BTreeMap<String, Value>) -> Self {
+impl From<OrderedMap<String, Value>> for Value {
+    fn from(entries: OrderedMap<String, Value>) -> Self {
         Value::Map(entries)
     }
 }

@@ -24,11 +24,12 @@ mod reconnect;
 mod session;
 mod transmit;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
 use inkwire_document::HybridTime;
+use inkwire_document::ordered::OrderedMap;
 
 pub use config::{ClientConfig, Lanes};
 pub use documents::{DocumentId, OpenError, PresenceTooLarge};
@@ -90,9 +91,9 @@ pub struct Client {
     connection: Connection,
     token: Tokens,
     backoff: Backoff,
-    documents: BTreeMap<DocumentId, OpenDocument>,
+    documents: OrderedMap<DocumentId, OpenDocument>,
     next_document: u32,
-    lanes: BTreeMap<Channel, Lane>,
+    lanes: OrderedMap<Channel, Lane>,
     next_channel: u32,
     /// Whose turn it was last to send.
     turn: DocumentId,
@@ -144,9 +145,9 @@ impl Client {
             connection: Connection::Waiting,
             token: Tokens::default(),
             backoff: Backoff::default(),
-            documents: BTreeMap::new(),
+            documents: OrderedMap::new(),
             next_document: 1,
-            lanes: BTreeMap::new(),
+            lanes: OrderedMap::new(),
             next_channel: 1,
             turn: DocumentId(0),
             lane_changes: VecDeque::new(),

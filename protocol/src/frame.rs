@@ -7,9 +7,8 @@
 mod parts;
 mod value;
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
+use inkwire_document::ordered::OrderedMap;
 use inkwire_document::{Actor, VersionVector, messagepack};
 
 pub use parts::{Base, Channel, Claim, Extends, Lease, Options, PresenceEntry, Role};
@@ -105,7 +104,7 @@ frames! {
         /// The relay's time: milliseconds since the Unix epoch. The client's clock goes on from here.
         time_millis: u64,
         /// Limits by name; unknown names are ignored.
-        limits: BTreeMap<String, u64>,
+        limits: OrderedMap<String, u64>,
         /// The authenticated subject.
         subject: String,
     }

@@ -25,10 +25,11 @@ mod remaking;
 mod retained;
 mod transmit;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::mem;
 
 use bytes::Bytes;
+use inkwire_document::ordered::OrderedMap;
 use inkwire_document::{Actor, Change, Document, EditError, HybridTime, Unit, VersionVector};
 
 pub use presence::Peer;
@@ -369,7 +370,7 @@ impl Replica {
     }
 
     /// Others' presence by session.
-    pub fn presence(&self) -> &BTreeMap<u64, Peer> {
+    pub fn presence(&self) -> &OrderedMap<u64, Peer> {
         self.presence.peers()
     }
 

@@ -10,10 +10,11 @@
 //! 3. `Token` comes in: [`Event::Authenticate`] again; the shell calls [`Session::token_accepted`], or closes.
 //! 4. The session ends: [`Event::Closed`], after what [`Session::poll_transmit`] still has was written.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
+use inkwire_document::ordered::OrderedMap;
 
 use crate::clock::Clock;
 use crate::limits::{LIVENESS_TIMEOUT, MAX_OPEN_DOCUMENTS, MAX_REASON_BYTES, MAX_TOKEN_BYTES, PING_INTERVAL, VERSION};
@@ -57,7 +58,7 @@ pub struct Welcome {
     /// The authenticated subject.
     pub subject: String,
     /// Limits by name, as [`frame::Welcome`] carries them.
-    pub limits: BTreeMap<String, u64>,
+    pub limits: OrderedMap<String, u64>,
     /// How long the token is still good.
     pub expires_in: Duration,
 }

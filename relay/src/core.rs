@@ -1,9 +1,9 @@
 //! What every session needs of the relay.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use inkwire_document::ordered::OrderedMap;
 use inkwire_protocol::copies::CopyMode;
 use inkwire_protocol::limits::{MAX_FRAME_BYTES, MAX_PRESENCE_BYTES};
 use inkwire_protocol::room::MemberId;
@@ -69,8 +69,8 @@ impl Core {
     }
 
     /// What `Welcome` says of limits.
-    pub fn limits(&self) -> BTreeMap<String, u64> {
-        BTreeMap::from([
+    pub fn limits(&self) -> OrderedMap<String, u64> {
+        OrderedMap::from([
             ("documents".to_owned(), u64::from(self.bounds.max_documents)),
             ("frame_bytes".to_owned(), MAX_FRAME_BYTES as u64),
             ("presence_bytes".to_owned(), MAX_PRESENCE_BYTES as u64),

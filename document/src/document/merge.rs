@@ -1,12 +1,11 @@
 //! Snapshots, whole and partial, out and in.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use bytes::Bytes;
 
 use super::Document;
 use crate::change::Origin;
 use crate::ids::{Actor, VersionVector};
+use crate::ordered::OrderedMap;
 use crate::snapshot::encode::encode;
 use crate::snapshot::state::{ActorRange, Head, MapState, State, TextState, char_end};
 use crate::snapshot::{MergeError, Snapshot, SnapshotError};
@@ -140,7 +139,7 @@ impl Document {
             return Ok(None);
         }
         // Per actor, what is lacked, by counters.
-        let mut queues: BTreeMap<u32, Vec<Part>> = BTreeMap::new();
+        let mut queues: OrderedMap<u32, Vec<Part>> = OrderedMap::new();
         let (mut at, is_ascii) = (0, text.text.is_ascii());
         for (span, head) in text.parts() {
             let visible = span.visible() as usize;
@@ -154,7 +153,7 @@ impl Document {
             at += char_end(&text.text[at..], is_ascii, visible);
         }
         queues.values_mut().for_each(|queue| queue.sort_unstable_by_key(|part| part.0.id.counter));
-        let mut sorter = Sorter { queues, next: BTreeMap::new(), order: Vec::new() };
+        let mut sorter = Sorter { queues, next: OrderedMap::new(), order: Vec::new() };
         let is_known = |id: Id| {
             let Some(&actor) = self.index.get(&state.actors[id.actor as usize].actor) else { return false };
             known.is_some_and(|text| text.has(Id { actor, ..id }))
@@ -225,9 +224,9 @@ impl Document {
 
 /// Sorts parts so that each comes after its origins and after its actor's earlier ones.
 struct Sorter {
-    queues: BTreeMap<u32, Vec<Part>>,
+    queues: OrderedMap<u32, Vec<Part>>,
     /// How much of each queue is in order already.
-    next: BTreeMap<u32, usize>,
+    next: OrderedMap<u32, usize>,
     order: Vec<Part>,
 }
 
@@ -237,7 +236,7 @@ impl Sorter {
         for actor in actors {
             // Actors whose next part waits for the one above.
             let mut stack = vec![actor];
-            let mut waiting = BTreeSet::from([actor]);
+            let mut waiting = OrderedMap::from([(actor, ())]);
             while let Some(&actor) = stack.last() {
                 let next = self.next.get(&actor).copied().unwrap_or(0);
                 let Some(&part) = self.queues[&actor].get(next) else {
@@ -246,7 +245,7 @@ impl Sorter {
                     continue;
                 };
                 match self.lacks(&part, &is_known)? {
-                    Some(other) if !waiting.insert(other) => {
+                    Some(other) if waiting.insert(other, ()).is_some() => {
                         return Err(SnapshotError::Malformed("origins go round in a circle"));
                     }
                     Some(other) => stack.push(other),

@@ -5,10 +5,9 @@
 //! of field, which made half of what a page loads. So each field's type says here which token it takes, and one reader,
 //! the document's, serves them all. The tests hold what comes out against `rmp-serde`.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use inkwire_document::messagepack::{Reader, Token, Writer};
+use inkwire_document::ordered::OrderedMap;
 use inkwire_document::{Actor, VersionVector};
 
 use crate::{Chain, Code};
@@ -160,11 +159,11 @@ impl<T: Value> Value for Vec<T> {
     }
 }
 
-impl Value for BTreeMap<String, u64> {
+impl Value for OrderedMap<String, u64> {
     const EXPECTED: Expected = "expected a map of names to unsigned integers";
     fn read(token: Token<'_>, decoder: &mut Decoder<'_>) -> Result<Self, Expected> {
         let Token::Map(count) = token else { return Err(Self::EXPECTED) };
-        let mut values = BTreeMap::new();
+        let mut values = OrderedMap::new();
         for _ in 0..count {
             let name = decoder.value()?;
             values.insert(name, decoder.value()?);
@@ -260,7 +259,7 @@ impl<T: Encode> Encode for Vec<T> {
     }
 }
 
-impl Encode for BTreeMap<String, u64> {
+impl Encode for OrderedMap<String, u64> {
     fn encode(&self, writer: &mut Writer<'_>) {
         writer.map(self.len());
         for (name, value) in self {

@@ -1,7 +1,6 @@
 //! What changed between two documents, for observers that must follow a replica that was rebuilt.
 
-use std::collections::BTreeSet;
-
+use inkwire_document::ordered::OrderedMap;
 use inkwire_document::{Attributes, Change, Delta, Document, ListDelta, Origin, TextDelta, Unit, Value};
 
 /// The changes that turn what `old` shows into what `new` shows: for each text one replacement of its middle.
@@ -10,13 +9,13 @@ pub(super) fn changes(old: &Document, new: &Document, unit: Unit) -> Vec<Change>
     let mut add = |root: &str, delta| {
         changes.push(Change { root: root.to_owned(), origin: Origin::Remote, delta });
     };
-    for name in old.text_names().chain(new.text_names()).collect::<BTreeSet<_>>() {
+    for (name, ()) in each_once(old.text_names().chain(new.text_names())) {
         let (before, after) = (old.text(name).to_delta(), new.text(name).to_delta());
         if before != after {
             add(name, Delta::Text(replace_middle(&before, &after, unit)));
         }
     }
-    for name in old.map_names().chain(new.map_names()).collect::<BTreeSet<_>>() {
+    for (name, ()) in each_once(old.map_names().chain(new.map_names())) {
         for (key, value) in new.map_entries(name) {
             if old.map_get(name, key) != Some(value) {
                 add(name, Delta::Map { key: key.to_owned(), value: Some(value.clone()) });
@@ -28,14 +27,14 @@ pub(super) fn changes(old: &Document, new: &Document, unit: Unit) -> Vec<Change>
             }
         }
     }
-    for name in old.list_names().chain(new.list_names()).collect::<BTreeSet<_>>() {
+    for (name, ()) in each_once(old.list_names().chain(new.list_names())) {
         let values = |document: &Document| document.list_values(name, 0).cloned().collect::<Vec<_>>();
         let (before, after) = (values(old), values(new));
         if before != after {
             add(name, Delta::List(replace_values(&before, &after)));
         }
     }
-    for name in old.set_names().chain(new.set_names()).collect::<BTreeSet<_>>() {
+    for (name, ()) in each_once(old.set_names().chain(new.set_names())) {
         for member in old.set_members(name).filter(|member| !new.set_contains(name, member)) {
             add(name, Delta::Set { member, is_in: false });
         }
@@ -43,13 +42,18 @@ pub(super) fn changes(old: &Document, new: &Document, unit: Unit) -> Vec<Change>
             add(name, Delta::Set { member, is_in: true });
         }
     }
-    for name in old.counter_names().chain(new.counter_names()).collect::<BTreeSet<_>>() {
+    for (name, ()) in each_once(old.counter_names().chain(new.counter_names())) {
         let value = new.counter_value(name);
         if value != old.counter_value(name) {
             add(name, Delta::Counter { value });
         }
     }
     changes
+}
+
+/// Names in order, each once.
+fn each_once<'a>(names: impl Iterator<Item = &'a str>) -> OrderedMap<&'a str, ()> {
+    names.map(|name| (name, ())).collect()
 }
 
 /// Keeps the common start and end, replaces what lies between.

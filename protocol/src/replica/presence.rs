@@ -1,9 +1,9 @@
 //! A document's presence: this session's own state and others'.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use inkwire_document::ordered::OrderedMap;
 
 use crate::frame::{self, PresenceEntry};
 use crate::limits::{MAX_PRESENCE_BYTES, PRESENCE_REFRESH, PRESENCE_TTL};
@@ -31,11 +31,11 @@ pub(super) struct Presence {
     sequence: u32,
     unsent: bool,
     last_sent: Option<Duration>,
-    peers: BTreeMap<u64, Peer>,
+    peers: OrderedMap<u64, Peer>,
     /// The present moment, as of the last poll.
     now: Duration,
     /// Sessions whose state was taken away, with the sequence of that: a late datagram must not bring it back.
-    gone: BTreeMap<u64, u32>,
+    gone: OrderedMap<u64, u32>,
 }
 
 /// How `gone` is kept small; whoever is forgotten may at worst be shown once more until the relay says again that it went.
@@ -53,7 +53,7 @@ impl Presence {
         self.own.as_ref()
     }
 
-    pub(super) fn peers(&self) -> &BTreeMap<u64, Peer> {
+    pub(super) fn peers(&self) -> &OrderedMap<u64, Peer> {
         &self.peers
     }
 

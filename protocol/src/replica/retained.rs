@@ -1,8 +1,9 @@
 //! Others' batches that were seen and are not known to be durable: whoever saw an edit can bring it back.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
+use inkwire_document::ordered::OrderedMap;
 use inkwire_document::{Actor, Batch, VersionVector};
 
 use crate::frame::Offer;
@@ -28,9 +29,9 @@ impl Seen {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Retained {
     /// By the order of arrival.
-    seen: BTreeMap<u64, Seen>,
+    seen: OrderedMap<u64, Seen>,
     /// Where in it each actor's are, by their counters.
-    actors: BTreeMap<Actor, VecDeque<u64>>,
+    actors: OrderedMap<Actor, VecDeque<u64>>,
     arrivals: u64,
     bytes: usize,
     /// While offering: the next to look at, and what the relay held when the document was opened.

@@ -19,7 +19,7 @@ fn opened() -> Session {
         session: 7,
         node: "node".into(),
         subject: "alice".into(),
-        limits: BTreeMap::new(),
+        limits: OrderedMap::new(),
         expires_in: Duration::from_secs(60),
     };
     session.welcome(at(0), welcome);

@@ -83,7 +83,7 @@ impl Peer {
                 session: SESSION,
                 node: "n".into(),
                 time_millis: 1_764_000_000_000,
-                limits: BTreeMap::new(),
+                limits: Default::default(),
                 subject: "ada".into(),
             },
         );

@@ -1,7 +1,5 @@
 //! One or more examples of every frame.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use inkwire_document::{Actor, VersionVector};
 use inkwire_protocol::frame::*;
@@ -21,7 +19,7 @@ const ACTOR: Actor = Actor(0x1122_3344_5566_7788);
 /// Every sample with the name of its file.
 pub(crate) fn samples() -> Vec<(&'static str, Frame)> {
     let limits = [("documents", 64), ("frame_bytes", 65_536), ("presence_bytes", 512)];
-    let limits: BTreeMap<String, u64> = limits.into_iter().map(|(name, limit)| (name.to_owned(), limit)).collect();
+    let limits = limits.into_iter().map(|(name, limit)| (name.to_owned(), limit)).collect();
     vec![
         (
             "hello",

@@ -309,7 +309,7 @@ impl Relay {
                     served.granted = Role::from_name(role).expect("a role");
                     served.since = clock.monotonic;
                     served.id = id;
-                    let (node, limits) = ("node".into(), BTreeMap::new());
+                    let (node, limits) = ("node".into(), Default::default());
                     let subject = subject.to_owned();
                     served.session.welcome(clock, Welcome { session: id, node, subject, limits, expires_in });
                     self.next_session += 1;
