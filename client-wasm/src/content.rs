@@ -34,9 +34,9 @@ impl Core {
         self.replica(document).map_or_else(String::new, |replica| replica.document().text(name).to_string())
     }
 
-    /// A UTF-16 position as a string that stays with the characters around it.
-    pub fn text_anchor(&self, document: u32, name: &str, at: u32) -> Result<String, JsValue> {
-        let made = self.replica(document).map(|replica| anchor::make(replica.document(), name, at as usize));
+    /// A UTF-16 position as a string that stays with the character before it, or else with the one after it.
+    pub fn text_anchor(&self, document: u32, name: &str, at: u32, before: bool) -> Result<String, JsValue> {
+        let made = self.replica(document).map(|replica| anchor::make(replica.document(), name, at as usize, before));
         made.unwrap_or(Ok(String::new())).map_err(|error| Refused::from(error).into())
     }
 

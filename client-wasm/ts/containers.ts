@@ -18,6 +18,9 @@ export interface TextChange {
   readonly origin: Origin
 }
 
+/** Which side of a character an anchor stays at: after the one before the position, or before the one after it. */
+export type Side = "after" | "before"
+
 /** What a map holds for a key. Whole numbers up to 2^53 are stored as integers. */
 export type MapValue = null | boolean | number | string | Uint8Array
 
@@ -86,13 +89,15 @@ export class Text {
 
   /**
    * The place of a position as a short string that keeps pointing at the same characters whatever is edited around it, here
-   * and in every other replica. It may travel, in a presence state for one.
+   * and in every other replica. It may travel, in a presence state for one. What is inserted right there comes after an
+   * anchor that stays with the character before it (the default), and before one that stays with the character after it.
    *
    * @throws RangeError when `index` is outside the text.
    */
-  anchor(index: number): string {
+  anchor(index: number, side: Side = "after"): string {
     const at = unsigned(index, "index")
-    return this.#doc.read((core, document) => core.text_anchor(document, this.name, at))
+    if (side !== "after" && side !== "before") throw new TypeError('an anchor\'s side must be "after" or "before"')
+    return this.#doc.read((core, document) => core.text_anchor(document, this.name, at, side === "before"))
   }
 
   /** Where an {@link anchor} is now; undefined while the edit it refers to has not come, or for a string that is none. */

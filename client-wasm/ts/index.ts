@@ -17,7 +17,7 @@ import { dialWebTransport, hasWebTransport } from "./transport/webtransport.js"
 
 export { Closed, ConnectionFailed, InkwireError, InternalError, OutboxFull, ReadOnly, Refused, TokenFailed } from "./errors.js"
 export { Text, SharedMap } from "./containers.js"
-export type { MapChange, MapValue, Origin, TextChange, TextDelta } from "./containers.js"
+export type { MapChange, MapValue, Origin, Side, TextChange, TextDelta } from "./containers.js"
 export { Doc } from "./document.js"
 export type { Refusal } from "./document.js"
 export { Presence } from "./presence.js"

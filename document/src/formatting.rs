@@ -9,12 +9,11 @@
 
 pub mod json;
 
-use std::collections::BTreeMap;
-
+use crate::ordered::OrderedMap;
 use crate::value::Value;
 
 /// Kinds with their values, in order of their names. [`Value::Null`] says that a kind is taken away.
-pub type Attributes = BTreeMap<String, Value>;
+pub type Attributes = OrderedMap<String, Value>;
 
 /// Kinds that one character or line shows, at most: the first by their names. It bounds what a delta of a hostile text
 /// costs; 256.

@@ -1,6 +1,5 @@
 //! Formatting: edits, and what others wrote.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::local::{fits, position, within};
@@ -12,6 +11,7 @@ use crate::formatting::{Attributes, Growth, growth};
 use crate::ids::HybridTime;
 use crate::limits::Limits;
 use crate::map::Marker;
+use crate::ordered::OrderedMap;
 use crate::snapshot::format::{FormatState, Written};
 use crate::text::Text;
 use crate::text::format::Attribute;
@@ -229,7 +229,7 @@ impl Document {
     /// The formatting of all texts that have any.
     pub(super) fn format_states(&self, moved: impl Fn(Id) -> Id) -> Vec<FormatState> {
         let mut states = Vec::new();
-        let mut keys: BTreeMap<&str, Arc<str>> = BTreeMap::new();
+        let mut keys: OrderedMap<&str, Arc<str>> = OrderedMap::new();
         for (name, text) in &self.texts {
             let Some(format) = text.format.as_ref().filter(|format| !format.is_empty()) else { continue };
             let mut state = FormatState { name: name.clone(), ..FormatState::default() };

@@ -1,10 +1,10 @@
 //! Deltas as the JSON that Quill speaks: an array of steps, or an object that has it as `ops`.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::Attributes;
 use crate::change::TextDelta;
+use crate::ordered::OrderedMap;
 use crate::value::Value;
 
 /// Nesting that a reader follows.
@@ -241,7 +241,7 @@ impl Reader<'_> {
             Some(b'"') => self.string().map(Value::String),
             Some(b'{') => {
                 self.at += 1;
-                let mut entries = BTreeMap::new();
+                let mut entries = OrderedMap::new();
                 self.object(|reader, key| {
                     entries.insert(key, reader.value(depth)?);
                     Ok(())

@@ -1,6 +1,5 @@
 //! Formatting in a snapshot: a section of its own.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::SnapshotError;
@@ -10,6 +9,7 @@ use super::state::ActorRange;
 use crate::formatting::Side;
 use crate::ids::HybridTime;
 use crate::messagepack::{Reader, Writer};
+use crate::ordered::OrderedMap;
 use crate::text::marks::Slot;
 use crate::text::span::Id;
 use crate::value::Value;
@@ -78,9 +78,9 @@ fn reference(id: Id, near: u32, out: &mut Vec<u8>) {
 /// Keys and values, each once.
 #[derive(Default)]
 struct Tables<'a> {
-    keys: BTreeMap<&'a str, u64>,
+    keys: OrderedMap<&'a str, u64>,
     values: Vec<Vec<u8>>,
-    by_value: BTreeMap<Vec<u8>, u64>,
+    by_value: OrderedMap<Vec<u8>, u64>,
 }
 
 impl<'a> Tables<'a> {

@@ -5,7 +5,6 @@
 //! A text without formatting has none of this.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crdts::{CmRDT, LWWReg};
@@ -16,6 +15,7 @@ use super::{Splice, Text};
 use crate::formatting::{Attributes, Side};
 use crate::ids::HybridTime;
 use crate::map::Marker;
+use crate::ordered::OrderedMap;
 use crate::value::Value;
 
 /// A line's attribute: its last write; without a value it was removed.
@@ -24,11 +24,11 @@ pub(crate) type Attribute = LWWReg<Option<Arc<Value>>, Marker>;
 /// A text's formatting.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Format {
-    pub(crate) marks: BTreeMap<Box<str>, Marks>,
+    pub(crate) marks: OrderedMap<Box<str>, Marks>,
     /// By the character that ends the line; by none for the text's end.
-    pub(crate) blocks: BTreeMap<Id, BTreeMap<Box<str>, Attribute>>,
+    pub(crate) blocks: OrderedMap<Id, OrderedMap<Box<str>, Attribute>>,
     /// How many marks begin or end right after a character.
-    pub(super) after: BTreeMap<Id, u32>,
+    pub(super) after: OrderedMap<Id, u32>,
     /// The latest time of any of it, be it superseded.
     pub(crate) latest: HybridTime,
     /// The last character that came in while somebody observed, and what it shows.
@@ -152,7 +152,7 @@ impl Text {
             }
         }
         edges.sort_by_key(|&(at, _, _)| at);
-        let (mut active, mut changed): (BTreeMap<Marker, &Mark>, Vec<(usize, usize)>) = Default::default();
+        let (mut active, mut changed): (OrderedMap<Marker, &Mark>, Vec<(usize, usize)>) = Default::default();
         let (mut at, mut edges) = (start, edges.into_iter().peekable());
         while at < end {
             while let Some((_, opens, held)) = edges.next_if(|edge| edge.0 <= at) {

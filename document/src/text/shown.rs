@@ -1,6 +1,5 @@
 //! What a text shows: its characters with their marks, its lines with their attributes.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::format::{Attribute, Format};
@@ -9,11 +8,12 @@ use super::span::Id;
 use super::{Splice, Text};
 use crate::formatting::{Attributes, MAX_SHOWN};
 use crate::map::Marker;
+use crate::ordered::OrderedMap;
 use crate::snapshot::state::char_end;
 use crate::value::Value;
 
 /// Marks that lie over the present place, by kind.
-type Active<'a> = BTreeMap<&'a str, BTreeMap<Marker, &'a Mark>>;
+type Active<'a> = OrderedMap<&'a str, OrderedMap<Marker, &'a Mark>>;
 
 impl Text {
     /// The marks that a character shows.
@@ -111,7 +111,7 @@ impl Text {
     }
 }
 
-fn line_shown(line: &BTreeMap<Box<str>, Attribute>) -> Attributes {
+fn line_shown(line: &OrderedMap<Box<str>, Attribute>) -> Attributes {
     let shown = line.iter().filter_map(|(key, held)| Some(((**key).to_owned(), Value::clone(held.val.as_ref()?))));
     shown.take(MAX_SHOWN).collect()
 }
