@@ -10,6 +10,8 @@ pub enum Origin {
     Local,
     /// Came in a batch or a snapshot.
     Remote,
+    /// Made on this replica by an undo or redo: an editor has not shown it yet.
+    Undo,
 }
 
 /// What positions and lengths count.

@@ -7,6 +7,7 @@
 //! - [`containers`]: their part of snapshots, out and in
 //! - [`observe`]: changes for whoever follows
 //! - [`format`], [`delta`]: marks and what belongs to lines, one by one and as deltas
+//! - [`undo`]: own edits taken back
 
 mod anchor;
 mod apply;
@@ -19,6 +20,7 @@ mod local;
 mod merge;
 mod observe;
 mod sets;
+mod undo;
 
 use std::fmt;
 
@@ -34,10 +36,12 @@ use crate::ordered::OrderedMap;
 use crate::set::Set;
 use crate::text::Text;
 use crate::transaction::Transaction;
+use crate::undo::Undo;
 use crate::value::Value;
 
 pub use anchor::{Anchor, AnchorError};
 use local::Local;
+pub use undo::{Undone, UndonePlace};
 
 /// A place in a text.
 #[derive(Copy, Clone, Eq, PartialEq, Debug)]
@@ -140,6 +144,7 @@ pub struct Document {
     early: Early,
     local: Option<Local>,
     transaction: Transaction,
+    undo: Option<Box<Undo>>,
     observes: bool,
     unit: Unit,
     changes: Vec<Change>,

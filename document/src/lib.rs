@@ -44,6 +44,7 @@ mod set;
 pub mod snapshot;
 mod text;
 mod transaction;
+mod undo;
 pub mod value;
 
 #[cfg(test)]
@@ -51,9 +52,12 @@ mod tests;
 
 pub use batch::{Batch, BatchError, Checked, RootType};
 pub use change::{Change, Delta, ListDelta, Origin, TextDelta, Unit};
-pub use document::{Anchor, AnchorError, Applied, ApplyError, Document, EditError, Position, TextRef};
+pub use document::{
+    Anchor, AnchorError, Applied, ApplyError, Document, EditError, Position, TextRef, Undone, UndonePlace,
+};
 pub use formatting::{Attributes, Growth, Side};
 pub use ids::{Actor, Dot, HybridTime, VersionVector};
 pub use limits::Limits;
 pub use snapshot::{FoldError, MergeError, Snapshot, SnapshotError, fold};
+pub use undo::UndoOptions;
 pub use value::Value;

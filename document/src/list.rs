@@ -77,6 +77,14 @@ impl List {
         insert
     }
 
+    /// A local insert right after an element, be it deleted.
+    pub(crate) fn insert_after(&mut self, left: Id, id: Id, values: Vec<Value>) -> Option<Insert> {
+        let count = values.len();
+        let insert = self.order.insert_after(left, id, &elements(count), count as u32)?;
+        self.keep(id, values);
+        Some(insert)
+    }
+
     fn keep(&mut self, id: Id, values: Vec<Value>) {
         self.values.extend((0..).zip(values).map(|(offset, value)| (id.plus(offset), value)));
     }

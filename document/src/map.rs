@@ -28,9 +28,9 @@ impl Map {
         self.registers.get(key)?.val.as_ref()
     }
 
-    /// When a key was last written or removed.
-    pub(crate) fn time(&self, key: &str) -> Option<HybridTime> {
-        self.registers.get(key).map(|register| register.marker.time)
+    /// What a key was last written or removed by.
+    pub(crate) fn marker(&self, key: &str) -> Option<Marker> {
+        self.registers.get(key).map(|register| register.marker)
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&str, &Value)> {

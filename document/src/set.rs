@@ -53,12 +53,22 @@ impl Set {
         self.additions.get(&id)
     }
 
+    /// What took an addition away.
+    pub(crate) fn gone_by(&self, id: Id) -> Option<Id> {
+        self.gone.get(&id).map(|gone| gone.by)
+    }
+
     pub(crate) fn additions(&self) -> impl ExactSizeIterator<Item = (Id, &Bytes)> {
         self.additions.iter().map(|(&id, member)| (id, member))
     }
 
     pub(crate) fn gone(&self) -> impl ExactSizeIterator<Item = (Id, Gone)> {
         self.gone.iter().map(|(&id, &gone)| (id, gone))
+    }
+
+    /// An author's addition of a member, while that keeps it in.
+    pub(crate) fn addition_of(&self, member: &[u8], actor: u32) -> Option<Id> {
+        self.additions_of(member).iter().copied().find(|id| id.actor == actor)
     }
 
     /// Adds a member; an author's additions come in their order. Says whether it was not there before.

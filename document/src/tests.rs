@@ -7,3 +7,4 @@ mod formatting;
 mod histories;
 mod model;
 pub(crate) mod random;
+mod undo;

@@ -11,7 +11,7 @@
 //! - [`integrate`]: where an insert belongs
 //! - [`delete`]: hiding characters, remembering one dot that did it
 //! - [`read`]: the visible text
-//! - [`runs`]: the dots of what is visible
+//! - [`runs`]: the dots of what is visible, places beside deleted characters
 //! - [`anchor`]: places that stay with their characters
 //! - [`marks`], [`format`], [`shown`], [`edges`]: marks and what belongs to lines, how they come, show and grow
 //! - [`build`]: out to a snapshot and in from one

@@ -161,6 +161,9 @@ impl Document {
                 self.with_text(root, |state, actors| type_on(state, actors, dot, count, held, text));
             }
             Operation::Delete(ranges) => {
+                if let Some(undo) = &mut self.undo {
+                    ranges.for_each(|(from, length)| undo.deleted_by_another(author, id(from), length));
+                }
                 if self.texts.contains_key(root) {
                     let deletion = Deletion { dot, ..Deletion::NONE };
                     self.with_text(root, |state, actors| {
@@ -178,10 +181,16 @@ impl Document {
                 self.apply_list_insert(root, dot, held, origins, read_values(values, count));
             }
             Operation::ListDelete(ranges) => {
+                if let Some(undo) = &mut self.undo {
+                    ranges.for_each(|(from, length)| undo.deleted_by_another(author, id(from), length));
+                }
                 self.apply_list_delete(root, dot, ranges.map(|(from, length)| (id(from), length)));
             }
             Operation::SetAdd { members } => self.apply_set_add(root, dot, held, read_values(members, count)),
             Operation::SetRemove(ranges) => {
+                if let Some(undo) = &mut self.undo {
+                    ranges.for_each(|(from, length)| undo.deleted_by_another(author, id(from), length));
+                }
                 self.apply_set_remove(root, dot, ranges.map(|(from, length)| (id(from), length)));
             }
             Operation::Count { amount } => self.apply_count(root, dot, amount),

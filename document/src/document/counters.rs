@@ -3,10 +3,12 @@
 use crdts::PNCounter;
 
 use super::{Document, EditError};
+use crate::batch::RootType;
 use crate::change::{Change, Delta, Origin};
 use crate::counter::{Counter, Share};
 use crate::ids::Actor;
 use crate::text::span::Id;
+use crate::undo::Deed;
 
 impl Document {
     /// A counter's value; 0 where nobody wrote it yet. It stops at the least and the greatest 64-bit number, while what was
@@ -36,10 +38,11 @@ impl Document {
         }
         let counter = self.transaction.open_count(name, amount).unwrap_or(id.counter);
         self.transaction.count(name, counter, amount);
-        self.count(name, Id { counter, ..id }, amount, Origin::Local);
+        self.count(name, Id { counter, ..id }, amount, self.own_origin());
         if counter == id.counter {
             self.advance(id.actor, 1);
         }
+        self.note(id, RootType::Counter, name, || Deed::Counted { amount });
         Ok(())
     }
 

@@ -4,11 +4,13 @@ use bytes::Bytes;
 
 use super::local::fits;
 use super::{Document, EditError};
+use crate::batch::RootType;
 use crate::change::{Change, Delta, ListDelta, Origin};
 use crate::ids::{Actor, Dot};
 use crate::list::List;
 use crate::text::Splice;
 use crate::text::span::{Deletion, Id, Span};
+use crate::undo::Deed;
 use crate::value::Value;
 
 impl Document {
@@ -69,8 +71,19 @@ impl Document {
         let insert = self.list(name).insert_local(index, id, values);
         self.transaction.list_insert(name, id.counter, insert, encoded);
         self.advance(id.actor, count as u32);
-        self.collect_list(name, Origin::Local);
+        self.collect_list(name, self.own_origin());
+        self.note(id, RootType::List, name, || Deed::Inserted { runs: vec![(id, count as u32)] });
         Ok(())
+    }
+
+    /// Inserts values right after an element, be it deleted: what an undo brings back.
+    pub(super) fn insert_values_after(&mut self, name: &str, left: Id, id: Id, values: Vec<Value>) {
+        let (encoded, count) = (values.iter().map(Value::encoded).collect(), values.len());
+        let Some(insert) = self.list(name).insert_after(left, id, values) else { return };
+        self.transaction.list_insert(name, id.counter, insert, encoded);
+        self.advance(id.actor, count as u32);
+        self.collect_list(name, self.own_origin());
+        self.note(id, RootType::List, name, || Deed::Inserted { runs: vec![(id, count as u32)] });
     }
 
     /// Deletes elements of a list. Deleting nothing is no edit.
@@ -78,7 +91,12 @@ impl Document {
     /// # Errors
     /// See [`EditError`].
     pub fn list_delete(&mut self, name: &str, index: usize, count: usize) -> Result<(), EditError> {
-        self.next_dot(name, 0)?;
+        self.list_delete_for(name, index, count, None)
+    }
+
+    /// Deletes elements, for the sake of one that takes their place.
+    fn list_delete_for(&mut self, name: &str, index: usize, count: usize, guard: Option<Id>) -> Result<(), EditError> {
+        let dot = self.next_dot(name, 0)?;
         let length = self.list_len(name);
         let end = index.saturating_add(count);
         if end > length {
@@ -86,6 +104,9 @@ impl Document {
         }
         if count == 0 {
             return Ok(());
+        }
+        if let Some(pieces) = self.pieces(RootType::List, name, index, count) {
+            self.note(dot, RootType::List, name, || Deed::Deleted { pieces, guard });
         }
         let mut left = count;
         while left > 0 {
@@ -96,7 +117,7 @@ impl Document {
             left -= deleted;
         }
         self.transaction.edits += 1;
-        self.collect_list(name, Origin::Local);
+        self.collect_list(name, self.own_origin());
         Ok(())
     }
 
@@ -125,13 +146,13 @@ impl Document {
     /// # Errors
     /// See [`EditError`].
     pub fn list_set(&mut self, name: &str, index: usize, value: Value) -> Result<(), EditError> {
-        self.next_dot(name, 2)?;
+        let id = self.next_dot(name, 2)?;
         let length = self.list_len(name);
         if index >= length {
             return Err(EditError::OutOfRange { position: index, length });
         }
         self.list_insert(name, index + 1, vec![value])?;
-        self.list_delete(name, index, 1)?;
+        self.list_delete_for(name, index, 1, Some(id))?;
         // One edit, of two operations.
         self.transaction.edits -= 1;
         Ok(())

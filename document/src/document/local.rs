@@ -1,13 +1,13 @@
 //! Edits, and the transaction that they collect in.
 
 use super::{Document, EditError, Position};
-use crate::batch::Batch;
-use crate::change::Origin;
+use crate::batch::{Batch, RootType};
 use crate::ids::{Actor, HybridTime, MAX_COUNTER};
 use crate::limits::Limits;
 use crate::map::{Marker, Register};
 use crate::text::Text;
 use crate::text::span::Id;
+use crate::undo::Deed;
 use crate::value::Value;
 
 /// Who edits.
@@ -86,8 +86,19 @@ impl Document {
             self.transaction.insert(name, id.counter, insert, text);
         }
         self.advance(id.actor, scalars as u32);
-        self.collect_text(name, Origin::Local);
+        self.collect_text(name, self.own_origin());
+        self.note(id, RootType::Text, name, || Deed::Inserted { runs: vec![(id, scalars as u32)] });
         Ok(())
+    }
+
+    /// Inserts right after a character, be it deleted: what an undo brings back.
+    pub(super) fn insert_text_after(&mut self, name: &str, left: Id, id: Id, text: &str, scalars: u32) {
+        let Some(state) = self.texts.get_mut(name) else { return };
+        let Some(insert) = state.insert_after(left, id, text, scalars) else { return };
+        self.transaction.insert(name, id.counter, insert, text);
+        self.advance(id.actor, scalars);
+        self.collect_text(name, self.own_origin());
+        self.note(id, RootType::Text, name, || Deed::Inserted { runs: vec![(id, scalars)] });
     }
 
     /// Deletes `length` units of the position's kind. Half a surrogate pair means the whole of it. Deleting nothing is no edit.
@@ -95,7 +106,7 @@ impl Document {
     /// # Errors
     /// See [`EditError`].
     pub fn delete(&mut self, name: &str, at: Position, length: usize) -> Result<(), EditError> {
-        self.next_dot(name, 0)?;
+        let dot = self.next_dot(name, 0)?;
         let (index, end) = match at {
             Position::Scalar(_) => {
                 let start = position(self.texts.get(name), at)?;
@@ -113,6 +124,9 @@ impl Document {
         if length == 0 {
             return Ok(());
         }
+        if let Some(pieces) = self.pieces(RootType::Text, name, index, end - index) {
+            self.note(dot, RootType::Text, name, || Deed::Deleted { pieces, guard: None });
+        }
         let mut left = end - index;
         while left > 0 {
             let deleted = self.delete_some(name, index, left)?;
@@ -122,7 +136,7 @@ impl Document {
             left -= deleted;
         }
         self.transaction.edits += 1;
-        self.collect_text(name, Origin::Local);
+        self.collect_text(name, self.own_origin());
         Ok(())
     }
 
@@ -165,14 +179,26 @@ impl Document {
         self.map_write(name, key, None, now)
     }
 
-    fn map_write(&mut self, name: &str, key: &str, val: Option<Value>, now: HybridTime) -> Result<(), EditError> {
+    /// Writes a key; without a value it is removed.
+    pub(super) fn map_write(
+        &mut self,
+        name: &str,
+        key: &str,
+        val: Option<Value>,
+        now: HybridTime,
+    ) -> Result<(), EditError> {
         let id = self.next_dot(name, 1)?;
         within("a key", key.len(), Limits::STANDARD.max_key_bytes)?;
-        let before = self.maps.get(name).and_then(|map| map.time(key));
-        let time = before.map_or(now, |before| now.max(before.next()));
+        let before = self.maps.get(name).and_then(|map| map.marker(key));
+        let time = before.map_or(now, |before| now.max(before.time.next()));
         let marker = Marker { time, actor: self.actors[id.actor as usize], counter: id.counter };
         self.transaction.set(name, id.counter, key, val.clone(), time);
-        self.write(name, key, Register { val, marker }, Origin::Local);
+        if self.undo.is_some() {
+            let replaced = before.map(|before| Id { actor: self.intern(before.actor), counter: before.counter });
+            let before = self.map_get(name, key).cloned();
+            self.note(id, RootType::Map, name, || Deed::Wrote { key: key.into(), written: id, before, replaced });
+        }
+        self.write(name, key, Register { val, marker }, self.own_origin());
         self.advance(id.actor, 1);
         Ok(())
     }

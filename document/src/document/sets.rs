@@ -1,15 +1,19 @@
 //! Sets: reading, editing, and taking in what others did.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use super::lists::member;
 use super::local::fits;
 use super::{Document, EditError};
+use crate::batch::RootType;
 use crate::change::{Change, Delta, Origin};
 use crate::ids::Dot;
 use crate::set::{Gone, Set};
 use crate::text::span::Id;
 use crate::transaction::MAX_RANGES;
+use crate::undo::Deed;
 use crate::value::Value;
 
 impl Document {
@@ -48,8 +52,10 @@ impl Document {
         fits(member)?;
         let encoded = member.encoded();
         self.transaction.set_add(name, id.counter, encoded.clone());
-        self.add_member(name, id, encoded, Origin::Local);
+        let replaced = self.sets.get(name).and_then(|set| set.addition_of(&encoded, id.actor));
+        self.add_member(name, id, encoded, self.own_origin());
         self.advance(id.actor, 1);
+        self.note(id, RootType::Set, name, || Deed::Added { id, replaced });
         Ok(())
     }
 
@@ -62,7 +68,7 @@ impl Document {
         let encoded = member.encoded();
         let mut additions = self.sets.get(name).map_or(Vec::new(), |set| set.additions_of(&encoded).to_vec());
         additions.sort_unstable();
-        self.remove_additions(name, &additions, Origin::Local)
+        self.remove_additions(name, &additions)
     }
 
     /// Removes additions by their dots, those that still keep a member in. Without any it is no edit.
@@ -74,12 +80,16 @@ impl Document {
         let Some(set) = self.sets.get(name) else { return Ok(()) };
         let ids = dots.iter().filter_map(|&dot| self.id_of(dot)).filter(|&id| set.member_of(id).is_some());
         let ids: Vec<Id> = ids.collect();
-        self.remove_additions(name, &ids, Origin::Local)
+        self.remove_additions(name, &ids)
     }
 
-    pub(super) fn remove_additions(&mut self, name: &str, ids: &[Id], origin: Origin) -> Result<(), EditError> {
+    pub(super) fn remove_additions(&mut self, name: &str, ids: &[Id]) -> Result<(), EditError> {
+        let origin = self.own_origin();
         for ids in ids.chunks(MAX_RANGES) {
             let dot = self.next_dot(name, 1)?;
+            if self.undo.is_some() {
+                self.note_removed(name, dot, ids);
+            }
             self.transaction.set_remove(name, dot.counter, ids);
             for &id in ids {
                 self.remove_addition(name, id, Gone { by: dot, is_replaced: false }, origin);
@@ -88,6 +98,18 @@ impl Document {
         }
         self.transaction.edits += usize::from(!ids.is_empty());
         Ok(())
+    }
+
+    fn note_removed(&mut self, name: &str, dot: Id, ids: &[Id]) {
+        let mut removed: BTreeMap<Bytes, Vec<Id>> = BTreeMap::new();
+        for &id in ids {
+            if let Some(member) = self.sets.get(name).and_then(|set| set.member_of(id)) {
+                removed.entry(member.clone()).or_default().push(id);
+            }
+        }
+        for (member, additions) in removed {
+            self.note(dot, RootType::Set, name, || Deed::Removed { member, additions });
+        }
     }
 
     pub(super) fn add_member(&mut self, root: &str, id: Id, member: Bytes, origin: Origin) {

@@ -10,7 +10,7 @@ use crate::batch::operation::kind;
 use crate::messagepack::Writer;
 use crate::{
     Actor, Applied, Batch, Change, Delta, Document, HybridTime, Limits, ListDelta, Position, Snapshot, TextDelta,
-    Value, VersionVector, fold,
+    UndoOptions, Value, VersionVector, fold,
 };
 
 /// A replica and an editor that follows its changes.
@@ -105,7 +105,7 @@ fn value(random: &mut Random) -> Value {
     }
 }
 
-fn edit_containers(random: &mut Random, document: &mut Document) {
+pub(super) fn edit_containers(random: &mut Random, document: &mut Document) {
     let length = document.list_len("items");
     let tags = ["a", "b", "c"];
     match random.below(12) {
@@ -134,6 +134,7 @@ impl History {
                 let mut document = Document::new();
                 document.set_actor(Actor([5, 1 << 60, 3, 900][index]), 1);
                 document.observe_changes(true);
+                document.track_undo(Some(UndoOptions::default()));
                 Replica { document, shown: Shown::default() }
             })
             .collect();
@@ -146,8 +147,13 @@ impl History {
         let length = document.text("body").len_scalars();
         self.clock += random.below(3) as u64;
         let now = HybridTime::from_millis(self.clock - random.below(20) as u64);
-        match random.below(24) {
+        if random.chance(50) {
+            document.undo_break();
+        }
+        match random.below(28) {
             12..=23 => edit_containers(random, document),
+            24..=26 => drop(document.undo(now).unwrap()),
+            27 => drop(document.redo(now).unwrap()),
             0..=4 => {
                 // Mostly at one place, so that there is something to agree on.
                 let position = if random.chance(60) { length / 2 } else { random.below(length + 1) };
