@@ -1,6 +1,6 @@
 //! Sets: reading, editing, and taking in what others did.
 
-use std::collections::BTreeMap;
+use crate::ordered::OrderedMap;
 
 use bytes::Bytes;
 
@@ -101,7 +101,7 @@ impl Document {
     }
 
     fn note_removed(&mut self, name: &str, dot: Id, ids: &[Id]) {
-        let mut removed: BTreeMap<Bytes, Vec<Id>> = BTreeMap::new();
+        let mut removed: OrderedMap<Bytes, Vec<Id>> = OrderedMap::new();
         for &id in ids {
             if let Some(member) = self.sets.get(name).and_then(|set| set.member_of(id)) {
                 removed.entry(member.clone()).or_default().push(id);

@@ -4,7 +4,7 @@
 //! content again, right after where each run of it was, unless another deleted it too. A key gets back what it held before
 //! only while the own write is its last; a member is removed only by the own addition.
 
-use std::collections::BTreeMap;
+use crate::ordered::OrderedMap;
 use std::ops::Range;
 
 use super::lists::member;
@@ -297,7 +297,7 @@ impl Document {
         touched: &mut Vec<Touched>,
     ) -> Result<(), EditError> {
         let parts: Vec<Piece> = pieces.iter().flat_map(|piece| self.parts(root_type, root, piece)).collect();
-        let firsts: BTreeMap<Id, usize> = parts.iter().enumerate().map(|(index, part)| (part.id, index)).collect();
+        let firsts: OrderedMap<Id, usize> = parts.iter().enumerate().map(|(index, part)| (part.id, index)).collect();
         // What lies together, in order: each part with the one that follows it.
         let followers: Vec<Option<usize>> = parts
             .iter()

@@ -4,8 +4,8 @@ use super::encodings::{apply_all, writer};
 use super::histories::edit_containers;
 use super::random::{Random, for_seeds};
 use crate::{
-    Document, HybridTime, Origin, Position, RootType, Snapshot, TextDelta, UndoOptions, Undone, UndonePlace, Unit,
-    Value,
+    Attributes, Document, HybridTime, Origin, Position, RootType, Snapshot, TextDelta, UndoOptions, Undone,
+    UndonePlace, Unit, Value,
 };
 
 const NOW: HybridTime = HybridTime::from_millis(7);
@@ -385,7 +385,7 @@ fn an_undo_says_what_it_changed() {
     let changes = document.take_changes();
     assert_eq!(changes.len(), 1);
     assert_eq!(changes[0].origin, Origin::Undo);
-    let steps = vec![TextDelta::Retain(2), TextDelta::Insert("ab".into())];
+    let steps = vec![TextDelta::Retain(2, Attributes::new()), TextDelta::Insert("ab".into(), Attributes::new())];
     assert_eq!(changes[0].delta, crate::Delta::Text(steps));
     document.set_change_unit(Unit::Scalar);
     assert_eq!(document.redo(NOW), Ok(Some(Undone { places: vec![place(1..1)] })));

@@ -1,12 +1,12 @@
 //! A set of dots as runs of consecutive counters.
 
-use std::collections::BTreeMap;
+use crate::ordered::OrderedMap;
 
 use crate::text::span::Id;
 
 /// Runs that neither overlap nor touch: the first dot of each, and how many.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Runs(BTreeMap<Id, u32>);
+pub(super) struct Runs(OrderedMap<Id, u32>);
 
 impl Runs {
     pub(super) fn len(&self) -> usize {
@@ -29,7 +29,8 @@ impl Runs {
             (start, end) = (run, end.max(run.counter + count));
         }
         let last = Id { counter: end, ..from };
-        while let Some((&run, &count)) = self.0.range(start..=last).next_back() {
+        let overlapped: Vec<(Id, u32)> = self.0.range(start..=last).map(|(&run, &count)| (run, count)).collect();
+        for (run, count) in overlapped {
             end = end.max(run.counter + count);
             self.0.remove(&run);
         }
