@@ -1,6 +1,7 @@
 //! Batches: consecutive operations of one actor, encoded once by their author.
 
 mod check;
+mod cut;
 mod edits;
 pub(crate) mod encode;
 pub(crate) mod format;

@@ -131,13 +131,13 @@ pub enum EditError {
 pub struct Document {
     version: VersionVector,
     /// Every actor that wrote, in order of appearance; containers know actors by their index here.
-    actors: Vec<Actor>,
+    pub(crate) actors: Vec<Actor>,
     /// The version vector by that index.
     held: Vec<u32>,
-    index: OrderedMap<Actor, u32>,
-    texts: OrderedMap<Box<str>, Text>,
+    pub(crate) index: OrderedMap<Actor, u32>,
+    pub(crate) texts: OrderedMap<Box<str>, Text>,
     maps: OrderedMap<Box<str>, Map>,
-    lists: OrderedMap<Box<str>, List>,
+    pub(crate) lists: OrderedMap<Box<str>, List>,
     sets: OrderedMap<Box<str>, Set>,
     counters: OrderedMap<Box<str>, Counter>,
     kept: Kept,

@@ -10,6 +10,7 @@
 //! - [`formatting`]: marks, attributes of lines, how kinds behave, deltas as JSON
 //! - [`messagepack`]: the one reader and writer of operations, snapshots and frames
 //! - [`ordered`]: a map whose code is small
+//! - [`History`]: a document as it was, what changed between two times, who wrote what
 //! - [`change`]: what an edit or a batch changed, for an editor to follow
 //!
 //! ```
@@ -33,6 +34,7 @@ mod counter;
 mod document;
 mod early;
 pub mod formatting;
+mod history;
 pub mod ids;
 mod kept;
 pub mod limits;
@@ -56,6 +58,7 @@ pub use document::{
     Anchor, AnchorError, Applied, ApplyError, Document, EditError, Position, TextRef, Undone, UndonePlace,
 };
 pub use formatting::{Attributes, Growth, Side};
+pub use history::{History, HistoryError, Written};
 pub use ids::{Actor, Dot, HybridTime, VersionVector};
 pub use limits::Limits;
 pub use snapshot::{FoldError, MergeError, Snapshot, SnapshotError, fold};

@@ -9,6 +9,7 @@ pub(crate) mod encode;
 pub(crate) mod format;
 mod huffman;
 mod latest;
+mod merge;
 mod pack;
 mod predict;
 pub(crate) mod state;
@@ -20,6 +21,7 @@ use crate::document::{Applied, ApplyError, Document};
 use crate::ids::{Actor, VersionVector};
 
 use checksum::xxh64;
+pub use merge::merge;
 use state::State;
 
 /// What a snapshot begins with.

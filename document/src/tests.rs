@@ -5,6 +5,8 @@ mod encodings;
 mod formats;
 mod formatting;
 mod histories;
+mod merging;
 mod model;
+mod past;
 pub(crate) mod random;
 mod undo;

@@ -14,10 +14,12 @@
 //! - [`runs`]: the dots of what is visible, places beside deleted characters
 //! - [`anchor`]: places that stay with their characters
 //! - [`marks`], [`format`], [`shown`], [`edges`]: marks and what belongs to lines, how they come, show and grow
+//! - [`compare`]: what became of one state's characters in another
 //! - [`build`]: out to a snapshot and in from one
 
 mod anchor;
 mod build;
+pub(crate) mod compare;
 pub(crate) mod delete;
 mod edges;
 pub(crate) mod format;

@@ -35,7 +35,18 @@ impl Document {
         if snapshot.base().dots.iter().any(|(actor, &base)| self.version.get(actor) < base) {
             return Err(MergeError::Base);
         }
-        let mut state = snapshot.state()?;
+        self.merge_state(snapshot.state()?)?;
+        Ok(())
+    }
+
+    /// All that both states have.
+    pub(crate) fn merged_states(states: [State; 2]) -> Result<State, SnapshotError> {
+        let mut document = Self::new();
+        states.into_iter().try_for_each(|state| document.merge_state(state))?;
+        Ok(document.state())
+    }
+
+    fn merge_state(&mut self, mut state: State) -> Result<(), SnapshotError> {
         let (orders, list_orders) = (self.order(&state)?, self.order_lists(&state)?);
         // From here on nothing fails.
         let table: Vec<u32> = state.actors.iter().map(|range| self.intern(range.actor)).collect();

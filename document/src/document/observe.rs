@@ -147,7 +147,7 @@ impl Unit {
     }
 
     /// A text's length.
-    pub(super) fn len(self, text: &str) -> usize {
+    pub(crate) fn len(self, text: &str) -> usize {
         match self {
             Unit::Scalar => text.chars().count(),
             Unit::Utf16 => text.encode_utf16().count(),

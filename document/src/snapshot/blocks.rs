@@ -31,7 +31,7 @@ const SPAN_BYTES: usize = 32;
 const PIECE: u32 = if cfg!(test) { 16 } else { 4096 };
 
 /// A block's head, and where its body is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Eq, PartialEq, Debug)]
 pub(crate) struct Block<'a> {
     /// How many spans it holds.
     pub(crate) spans: u32,
@@ -64,6 +64,11 @@ impl Borders {
 fn hash(actor: Actor, counter: u32) -> u32 {
     let mixed = (actor.0 ^ u64::from(counter).wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     ((mixed ^ mixed >> 32).wrapping_mul(0x94d0_49bb_1331_11eb) >> 40) as u32
+}
+
+/// Whether a span was divided off the one before it.
+pub(super) fn is_cut(span: &Span) -> bool {
+    span.is_visible() && span.id.counter.is_multiple_of(PIECE)
 }
 
 /// The offsets at which a span is divided.

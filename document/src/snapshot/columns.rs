@@ -70,6 +70,10 @@ pub(super) struct Encoded<'a> {
 }
 
 impl Encoded<'_> {
+    pub(super) fn into_owned(self) -> Encoded<'static> {
+        Encoded { text: Cow::Owned(self.text.into_owned()), ..self }
+    }
+
     pub(super) fn block(&self) -> Block<'_> {
         Block {
             spans: self.spans,

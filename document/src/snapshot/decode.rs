@@ -16,6 +16,7 @@ use crate::messagepack::Reader;
 use crate::text::span::{Deletion, Id, Span};
 use crate::value::Value;
 
+const TEXT_ORDER: SnapshotError = SnapshotError::Malformed("texts are not in order");
 pub(super) const CUT_OFF: SnapshotError = SnapshotError::Malformed("a part is cut off");
 pub(super) const RANGE: SnapshotError = SnapshotError::Malformed("a number is out of its range");
 
@@ -122,9 +123,53 @@ pub(super) fn decode_lacking(body: &[u8], have: &VersionVector) -> Result<State,
 }
 
 fn decode_blocks(body: &[u8], wants: impl Fn(&Block<'_>) -> bool) -> Result<State, SnapshotError> {
+    let mut state = State::default();
+    for_sections(body, &mut state, |input, state| {
+        let text = decode_text(input, &state.actors, &wants)?;
+        if state.texts.last().is_some_and(|last| last.name >= text.name) {
+            return Err(TEXT_ORDER);
+        }
+        state.texts.push(text);
+        Ok(())
+    })?;
+    Ok(state)
+}
+
+/// All but the texts.
+pub(super) fn decode_other_sections(body: &[u8]) -> Result<State, SnapshotError> {
+    let mut state = State::default();
+    for_sections(body, &mut state, |input, state| EncodedText::read(input, &state.actors).map(drop))?;
+    Ok(state)
+}
+
+/// The texts of a whole snapshot, their blocks not looked into.
+pub(super) fn text_sections(body: &[u8]) -> Result<Vec<EncodedText<'_>>, SnapshotError> {
     let mut input = Input(body);
-    let (is_whole, actors) = decode_head(&mut input)?;
-    let mut state = State { is_whole, actors, ..State::default() };
+    let (_, actors) = decode_head(&mut input)?;
+    let mut texts: Vec<EncodedText<'_>> = Vec::new();
+    while !input.0.is_empty() {
+        let (kind, mut section) = (input.number()?, Input(input.bytes()?));
+        if kind != section::TEXTS {
+            continue;
+        }
+        for _ in 0..section.count()? {
+            let text = EncodedText::read(&mut section, &actors)?;
+            if texts.last().is_some_and(|last| last.name >= text.name) {
+                return Err(TEXT_ORDER);
+            }
+            texts.push(text);
+        }
+    }
+    Ok(texts)
+}
+
+fn for_sections<'a>(
+    body: &'a [u8],
+    state: &mut State,
+    mut each_text: impl FnMut(&mut Input<'a>, &mut State) -> Result<(), SnapshotError>,
+) -> Result<(), SnapshotError> {
+    let mut input = Input(body);
+    (state.is_whole, state.actors) = decode_head(&mut input)?;
     let mut last = 0;
     while !input.0.is_empty() {
         let kind = input.number()?;
@@ -135,13 +180,7 @@ fn decode_blocks(body: &[u8], wants: impl Fn(&Block<'_>) -> bool) -> Result<Stat
         let mut section = Input(input.bytes()?);
         for _ in 0..section.count()? {
             match kind {
-                section::TEXTS => {
-                    let text = decode_text(&mut section, &state.actors, &wants)?;
-                    if state.texts.last().is_some_and(|last| last.name >= text.name) {
-                        return Err(SnapshotError::Malformed("texts are not in order"));
-                    }
-                    state.texts.push(text);
-                }
+                section::TEXTS => each_text(&mut section, state)?,
                 section::MAPS => state.maps.push(decode_map(&mut section, &state.actors)?),
                 section::KEPT => state.kept.push(decode_kept(&mut section, &state.actors)?),
                 section::FORMATS => {
@@ -158,7 +197,7 @@ fn decode_blocks(body: &[u8], wants: impl Fn(&Block<'_>) -> bool) -> Result<Stat
             return Err(SnapshotError::Malformed("bytes follow a section's end"));
         }
     }
-    Ok(state)
+    Ok(())
 }
 
 fn decode_kept(input: &mut Input<'_>, actors: &[ActorRange]) -> Result<(Id, KeptOperation), SnapshotError> {

@@ -11,7 +11,7 @@ use super::{FORMAT, HEADER, MAGIC, section};
 use crate::batch::encode::write_number;
 use crate::kept::KeptOperation;
 use crate::messagepack::Writer;
-use crate::text::span::Id;
+use crate::text::span::{Deletion, Id};
 
 /// Small numbers of either sign as small ones without: 0, -1, 1, -2 become 0, 1, 2, 3.
 pub(super) fn zigzag(number: i64) -> u64 {
@@ -42,6 +42,14 @@ pub(super) fn part(value: &[u8], out: &mut Vec<u8>) {
 }
 
 pub(crate) fn encode(state: &State) -> Bytes {
+    let mut texts = Vec::new();
+    number(state.texts.len() as u64, &mut texts);
+    state.texts.iter().for_each(|text| encode_text(text, &state.actors, &mut texts));
+    encode_with_texts(state, (!state.texts.is_empty()).then_some(&texts))
+}
+
+/// The state with its texts encoded already.
+pub(super) fn encode_with_texts(state: &State, texts: Option<&Vec<u8>>) -> Bytes {
     let mut out = Vec::new();
     out.extend_from_slice(&MAGIC);
     out.push(FORMAT);
@@ -56,7 +64,10 @@ pub(crate) fn encode(state: &State) -> Bytes {
         before = range.actor.0;
     }
     // In order of their numbers, and only those that hold something.
-    section(section::TEXTS, &state.texts, &mut out, |text, out| encode_text(text, &state.actors, out));
+    if let Some(texts) = texts {
+        number(section::TEXTS, &mut out);
+        bytes(texts, &mut out);
+    }
     section(section::MAPS, &state.maps, &mut out, |map, out| encode_map(map, state, out));
     section(section::KEPT, &state.kept, &mut out, |(id, kept), out| encode_kept(*id, kept, out));
     state.containers.encode(&state.actors, &mut out);
@@ -110,27 +121,7 @@ fn encode_text(text: &TextState, ranges: &[ActorRange], out: &mut Vec<u8>) {
 
 /// A text's characters, or a list's elements, with or without their content.
 pub(super) fn encode_sequence(text: &TextState, ranges: &[ActorRange], with_text: bool, out: &mut Vec<u8>) {
-    bytes(text.name.as_bytes(), out);
-    let mut jumps = Vec::new();
-    for (actor, list) in text.jumps.iter().enumerate().filter(|(_, list)| !list.is_empty()) {
-        number(actor as u64, &mut jumps);
-        number(list.len() as u64, &mut jumps);
-        let mut before = (0, 0);
-        for &(from, ahead) in list {
-            number(from - before.0, &mut jumps);
-            number(ahead - before.1, &mut jumps);
-            before = (from, ahead);
-        }
-    }
-    part(&jumps, out);
-    let mut others = Vec::new();
-    for &(id, length, deletion) in &text.deletions {
-        number(id.actor, &mut others);
-        number(id.counter, &mut others);
-        number(length - 1, &mut others);
-        write_deletion(id, length, deletion, |actor| actor, &mut others);
-    }
-    part(&others, out);
+    write_text_head(&text.name, &text.jumps, &text.deletions, out);
     let text = text.divided();
     let mut named = Named::new(ranges.len());
     let blocks: Vec<Encoded<'_>> = text
@@ -142,6 +133,36 @@ pub(super) fn encode_sequence(text: &TextState, ranges: &[ActorRange], with_text
         })
         .collect();
     write_blocks(&blocks, ranges, out);
+}
+
+/// All that comes before a text's blocks.
+pub(super) fn write_text_head(
+    name: &str,
+    list_of_jumps: &[Vec<(u32, u64)>],
+    deletions: &[(Id, u32, Deletion)],
+    out: &mut Vec<u8>,
+) {
+    bytes(name.as_bytes(), out);
+    let mut jumps = Vec::new();
+    for (actor, list) in list_of_jumps.iter().enumerate().filter(|(_, list)| !list.is_empty()) {
+        number(actor as u64, &mut jumps);
+        number(list.len() as u64, &mut jumps);
+        let mut before = (0, 0);
+        for &(from, ahead) in list {
+            number(from - before.0, &mut jumps);
+            number(ahead - before.1, &mut jumps);
+            before = (from, ahead);
+        }
+    }
+    part(&jumps, out);
+    let mut others = Vec::new();
+    for &(id, length, deletion) in deletions {
+        number(id.actor, &mut others);
+        number(id.counter, &mut others);
+        number(length - 1, &mut others);
+        write_deletion(id, length, deletion, |actor| actor, &mut others);
+    }
+    part(&others, out);
 }
 
 /// All heads, then all bodies.

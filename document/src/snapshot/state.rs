@@ -8,7 +8,7 @@ use crate::map::Register;
 use crate::text::span::{Deletion, Id, Span, Step};
 
 /// An actor, with the counters that the reader holds and that it holds after.
-#[derive(Copy, Clone, Eq, PartialEq, Debug)]
+#[derive(Copy, Clone, Eq, PartialEq, Debug, Default)]
 pub(crate) struct ActorRange {
     pub(crate) actor: Actor,
     pub(crate) base: u32,

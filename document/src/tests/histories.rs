@@ -89,6 +89,8 @@ struct History {
     replicas: Vec<Replica>,
     /// All batches in an order in which each comes after what it refers to.
     log: Vec<Batch>,
+    /// What replicas held at some time.
+    snapshots: Vec<Snapshot>,
     clock: u64,
     hostile_next: u64,
 }
@@ -138,7 +140,7 @@ impl History {
                 Replica { document, shown: Shown::default() }
             })
             .collect();
-        Self { random, replicas, log: Vec::new(), clock: 1000, hostile_next: 1 }
+        Self { random, replicas, log: Vec::new(), snapshots: Vec::new(), clock: 1000, hostile_next: 1 }
     }
 
     fn edit(&mut self, at: usize) {
@@ -347,6 +349,10 @@ impl History {
                 10 if hostile => self.hostile(),
                 _ => self.deliver(at),
             }
+            if self.random.chance(5) {
+                self.publish(at);
+                self.snapshots.push(Snapshot::parse(self.replicas[at].document.snapshot()).unwrap());
+            }
         }
         for at in 0..self.replicas.len() {
             self.publish(at);
@@ -438,6 +444,19 @@ fn converges(seed: u64, steps: usize, hostile: bool) {
     assert_eq!(entries(first).iter().map(|(key, _)| key).collect::<Vec<_>>(), expected);
     assert_eq!(fold(None, &causal).unwrap(), snapshot);
     differences(&causal, &snapshot, &mut history.random);
+    merges(&history.snapshots, &mut history.random);
+}
+
+/// Two snapshots that are merged as they are encoded are what a document makes of them.
+fn merges(snapshots: &[Snapshot], random: &mut Random) {
+    for one in snapshots {
+        let other = random.pick(snapshots);
+        let merged = crate::snapshot::merge(one, other).unwrap();
+        let mut document = Document::new();
+        document.merge(one).unwrap();
+        document.merge(other).unwrap();
+        assert_eq!(merged, document.snapshot());
+    }
 }
 
 /// For every prefix of a history, what its reader lacks is what it is sent.

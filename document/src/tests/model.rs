@@ -162,6 +162,11 @@ impl<T: Clone> Sequence<T> {
     pub(crate) fn items<C: FromIterator<T>>(&self) -> C {
         self.all().into_iter().filter_map(|(_, item)| item).collect()
     }
+
+    /// The dots of what is visible.
+    pub(crate) fn visible(&self) -> Vec<Id> {
+        self.all().into_iter().filter(|(_, item)| item.is_some()).map(|(id, _)| id).collect()
+    }
 }
 
 impl Model {
