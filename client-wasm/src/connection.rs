@@ -75,6 +75,11 @@ impl Core {
         self.client.receive_stream(moment(now), Channel(channel), bytes);
     }
 
+    /// The stream of a lane takes nothing more for now, or takes more again.
+    pub fn set_lane_full(&mut self, channel: u32, full: bool) {
+        self.client.set_lane_full(Channel(channel), full);
+    }
+
     /// The relay ended a document's lane while the session goes on.
     pub fn lane_ended(&mut self, now: f64, channel: u32) {
         self.client.lane_ended(moment(now), Channel(channel));

@@ -194,6 +194,10 @@ export class Session {
         this.core.call(core => core.lane_ended(this.now(), channel))
         this.pump()
       }),
+      laneFull: (channel, full) => enter(() => {
+        this.core.call(core => core.set_lane_full(channel, full))
+        if (!full) this.pump()
+      }),
       writable: () => enter(() => this.pump()),
       closed: reason => enter(() => {
         this.lastFailure = new Error(reason)

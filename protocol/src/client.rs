@@ -4,7 +4,8 @@
 //! ([`Client::connected`]), what came ([`Client::receive_stream`], [`Client::receive_message`],
 //! [`Client::receive_datagram`]), when it is gone ([`Client::disconnected`]) and when a timer fires
 //! ([`Client::handle_timeout`]). After each of those and after each edit it polls: [`Client::poll_transmit`] while the
-//! transport is writable, [`Client::poll_event`] until there is none, [`Client::poll_timeout`] for the next timer.
+//! transport is writable, [`Client::poll_event`] until there is none, [`Client::poll_timeout`] for the next timer. Where each
+//! lane has a stream of its own, it says which of them take nothing more for now ([`Client::set_lane_full`]): the others go on.
 //!
 //! The client decides when to connect again ([`Event::Reconnect`]) and when to ask for a fresh token
 //! ([`Event::TokenWanted`]); how that is done is the shell's.
@@ -71,6 +72,8 @@ struct OpenDocument {
     backoff: Backoff,
     /// When to open it again, after a pause.
     reopen_at: Option<Duration>,
+    /// The present lane's stream takes nothing more for now.
+    full: bool,
     /// Batches of its present lane that go out once more.
     copies: CopyQueue,
 }

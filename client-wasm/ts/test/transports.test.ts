@@ -17,6 +17,7 @@ class Recorder implements TransportEvents {
   message(bytes: Uint8Array): void { this.log.push(`message ${bytes.length}`) }
   datagram(bytes: Uint8Array): void { this.log.push(`datagram ${bytes.length}`) }
   laneEnded(channel: number): void { this.log.push(`lane ${channel} ended`) }
+  laneFull(channel: number, full: boolean): void { this.log.push(`lane ${channel} ${full ? "full" : "takes more"}`) }
   writable(): void { this.log.push("writable") }
   closed(reason: string): void { this.log.push(`closed ${reason}`) }
 }
@@ -172,17 +173,22 @@ test("a lane writes as the browser takes it, joined, and ends when it is told to
   assert.equal(stream!.ended, true)
 })
 
-test("back-pressure: full until half of what waits is taken", async () => {
+test("back-pressure: a lane is full until half of what waits is taken, and holds up no other", async () => {
   const { session, transport, events } = open()
   for (let sent = 0; sent < SEND_BUFFER_BYTES; sent += 32 * 1024) transport.sendStream(1, bytes(32 * 1024))
-  assert.equal(transport.writable, false)
+  assert.deepEqual(events.log, ["lane 1 full"])
+  assert.equal(transport.writable, true)
   await turns()
+  transport.sendStream(2, bytes(10))
+  await turns()
+  session.streams[1]!.release()
+  await turns()
+  assert.deepEqual(session.streams[1]!.written, [10])
   for (let chunk = 0; chunk < 4; chunk++) {
     session.streams[0]!.release()
     await turns()
   }
-  assert.deepEqual(events.log, ["writable"])
-  assert.equal(transport.writable, true)
+  assert.deepEqual(events.log, ["lane 1 full", "lane 1 takes more"])
 })
 
 test("a stream for which there is no credit is asked for again", async context => {
@@ -220,16 +226,16 @@ test("a lane that the relay ends is told of; without the control lane the sessio
   await turns()
   const [control, one, two] = session.streams
   transport.sendStream(1, bytes(SEND_BUFFER_BYTES))
-  assert.equal(transport.writable, false)
   one!.finish()
   two!.finish()
   await turns()
   mock.timers.tick(20)
-  assert.deepEqual(events.log, ["writable", "lane 1 ended"], "what it had waiting waits no more")
+  const ended = ["lane 1 full", "lane 1 takes more", "lane 1 ended"]
+  assert.deepEqual(events.log, ended, "what it had waiting waits no more")
   control!.finish()
   await turns()
   mock.timers.tick(20)
-  assert.deepEqual(events.log, ["writable", "lane 1 ended", "closed lane 0: the relay finished it"])
+  assert.deepEqual(events.log, [...ended, "closed lane 0: the relay finished it"])
   assert.notEqual(session.closedWith, null)
 })
 

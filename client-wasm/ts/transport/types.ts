@@ -4,7 +4,7 @@ export type TransportKind = "webtransport" | "websocket"
 /** Which transports a client may use: `auto` prefers WebTransport and falls back to WebSocket. */
 export type TransportChoice = "auto" | TransportKind
 
-/** Bytes that may wait in a transport before the session stops handing it more. One frame is at most 64 KiB. */
+/** Bytes that may wait in one lane, or in a WebSocket, before the session stops handing it more. One frame is at most 64 KiB. */
 export const SEND_BUFFER_BYTES = 256 * 1024
 
 /** The relay takes datagrams of 1 to 1,024 bytes; an empty one kills a page's reader, a larger one vanishes silently. */
@@ -19,6 +19,8 @@ export interface TransportEvents {
   datagram(bytes: Uint8Array): void
   /** The relay ended a document's lane that we had not finished; the session goes on. */
   laneEnded(channel: number): void
+  /** A lane takes nothing more for now, or takes more again; the others go on (WebTransport). */
+  laneFull(channel: number, full: boolean): void
   /** The transport takes bytes again after `writable` was false. */
   writable(): void
   closed(reason: string): void

@@ -55,8 +55,6 @@ export class WebTransportTransport implements Transport {
   #datagrams: WritableStreamDefaultWriter<Uint8Array> | undefined
   #events!: TransportEvents
   #over = false
-  #blocked = false
-  #queuedBytes = 0
 
   constructor(session: WebTransport) {
     this.#session = session
@@ -101,10 +99,8 @@ export class WebTransportTransport implements Transport {
     return this.#datagrams !== undefined
   }
 
-  get writable(): boolean {
-    this.#blocked = this.#queuedBytes >= SEND_BUFFER_BYTES
-    return !this.#blocked
-  }
+  /** Each lane is full for itself, so that one that is not read holds up no other. */
+  readonly writable = true
 
   openLane(channel: number): void {
     if (this.#over || this.#lanes.has(channel)) return
@@ -112,20 +108,12 @@ export class WebTransportTransport implements Transport {
       open: () => this.#session.createBidirectionalStream(),
       isOver: () => this.#over,
       received: bytes => { if (!this.#over) this.#events.stream(channel, bytes) },
-      queued: bytes => this.#queued(bytes),
+      full: full => { if (!this.#over && this.#lanes.get(channel) === lane) this.#events.laneFull(channel, full) },
       ended: () => void (this.#lanes.get(channel) === lane && this.#lanes.delete(channel)),
       lost: reason => this.#lost(channel, lane, reason),
     })
     this.#lanes.set(channel, lane)
     void lane.run()
-  }
-
-  #queued(bytes: number): void {
-    this.#queuedBytes += bytes
-    if (this.#blocked && this.#queuedBytes < SEND_BUFFER_BYTES / 2 && !this.#over) {
-      this.#blocked = false
-      this.#events.writable()
-    }
   }
 
   sendStream(channel: number, bytes: Uint8Array): void {
@@ -180,8 +168,8 @@ interface LaneContext {
   open(): Promise<WebTransportBidirectionalStream>
   isOver(): boolean
   received(bytes: Uint8Array): void
-  /** The change in bytes that wait to be taken by the browser. */
-  queued(bytes: number): void
+  /** It takes nothing more for now, or takes more again. */
+  full(full: boolean): void
   /** Both directions are over. */
   ended(): void
   /** The relay ended it while we had not. */
@@ -193,7 +181,9 @@ class Lane {
   readonly #context: LaneContext
   readonly #channel: number
   #queue: Uint8Array[] = []
+  /** Bytes that wait to be taken by the browser. */
   #waiting = 0
+  #isFull = false
   #finished = false
   #isBroken = false
   #wake: (() => void) | undefined
@@ -275,7 +265,10 @@ class Lane {
 
   #account(bytes: number): void {
     this.#waiting += bytes
-    this.#context.queued(bytes)
+    const full = this.#waiting >= (this.#isFull ? SEND_BUFFER_BYTES / 2 : SEND_BUFFER_BYTES)
+    if (full === this.#isFull) return
+    this.#isFull = full
+    this.#context.full(full)
   }
 
   #broken(error: unknown): void {

@@ -169,7 +169,9 @@ impl Driver {
                         }
                         Some(transmit) => {
                             bytes += length(&transmit);
-                            link.put(transmit);
+                            if let Some(full) = link.put(transmit) {
+                                state.core.set_lane_full(full, true);
+                            }
                         }
                     }
                 }

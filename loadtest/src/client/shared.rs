@@ -213,6 +213,10 @@ impl Inbox for Generation {
         self.deliver(datagram.len(), |core, now| core.receive_datagram(now, datagram))
     }
 
+    fn drained(&self, channel: Channel) {
+        self.deliver(0, |core, _| core.set_lane_full(channel, false));
+    }
+
     fn ended(&self, _reason: String) {
         self.shared.with(|state, _| state.orders.push_back(Order::Lost { generation: self.number }));
     }

@@ -68,6 +68,7 @@ impl Client {
                 leaving: false,
                 backoff,
                 reopen_at: None,
+                full: false,
                 copies: CopyQueue::default(),
             },
         );
@@ -217,6 +218,7 @@ impl Client {
         let Some(document) = self.documents.get_mut(&id) else { return };
         let Some(channel) = document.lane.take() else { return };
         document.copies.clear();
+        document.full = false;
         self.lanes.remove(&channel);
         let Some(lanes) = self.connection.lanes() else { return };
         let unopened = Transmit::OpenLane(channel);
@@ -242,6 +244,7 @@ impl Client {
         for document in self.documents.values_mut() {
             document.lane = None;
             document.copies.clear();
+            document.full = false;
             document.reopen_at = None;
             document.replica.stop();
         }

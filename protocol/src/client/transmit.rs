@@ -33,6 +33,15 @@ impl Client {
         self.poll_documents(lanes)
     }
 
+    /// The stream of a lane takes nothing more for now, or takes more again. Until then its document's frames stay where they are,
+    /// and those of other lanes go on. The control lane is never full: what waits for it is little. A new lane begins empty.
+    pub fn set_lane_full(&mut self, channel: Channel, full: bool) {
+        let document = self.lanes.get(&channel).map(|lane| lane.document);
+        if let Some(document) = document.and_then(|id| self.documents.get_mut(&id)) {
+            document.full = full;
+        }
+    }
+
     /// Documents take turns.
     fn poll_documents(&mut self, lanes: Lanes) -> Option<Transmit> {
         let (now, config, copies) = (self.now, &self.config, self.copies.sending(&self.config, self.now));
@@ -69,6 +78,9 @@ fn poll_document(
             Lanes::Messages => None,
         };
         return Some(datagram.map_or_else(|| pack_one(lanes, channel, &frame), Transmit::Datagram));
+    }
+    if document.full {
+        return None;
     }
     let mut frames = std::iter::from_fn(|| document.replica.poll_frame(channel));
     match lanes {

@@ -230,3 +230,27 @@ fn an_edit_is_later_than_all_that_was_seen_in_its_document() {
     assert!(time(&mut peer, id) > first);
     assert!(time(&mut peer, other) < late, "another document's times are its own");
 }
+
+#[test]
+fn a_lane_that_is_full_holds_up_no_other() {
+    let (mut peer, stuck, channel) = Peer::editor(Lanes::Streams);
+    let other = peer.client.open(peer.at(), "acme/other").expect("a good name");
+    let (second, _) = peer.take_open();
+    peer.say(second, opened(Some((Actor(6), 1)), &[]));
+    peer.say(second, Synced { vector: vector(&[]) });
+    peer.client.set_lane_full(channel, true);
+    peer.client.set_lane_full(Channel::CONTROL, true);
+    peer.insert(stuck, 0, "stuck").expect("an editor");
+    peer.insert(other, 0, "through").expect("an editor");
+    assert_eq!(peer.take_batches().iter().map(|batch| batch.actor).collect::<Vec<_>>(), [Actor(6)]);
+    peer.say(Channel::CONTROL, inkwire_protocol::frame::Ping { nonce: 3 });
+    assert_eq!(peer.take(Channel::CONTROL), inkwire_protocol::frame::Pong { nonce: 3 }.into());
+    assert_eq!(peer.status(stuck), (1, 0, 0), "it stays where it is");
+    peer.client.set_lane_full(channel, false);
+    assert_eq!(peer.take_batches().len(), 1);
+    peer.client.set_lane_full(channel, true);
+    peer.reconnect();
+    let mut again = [peer.take_open().1.document, peer.take_open().1.document];
+    again.sort();
+    assert_eq!(again, ["acme/other", "acme/plan"], "a new lane begins empty");
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt, stream::SplitSink, stream::SplitStream};
+use inkwire_protocol::Channel;
 use inkwire_protocol::client::{Lanes, Transmit};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
@@ -106,11 +107,12 @@ impl Link for MessageLink {
         }
     }
 
-    fn put(&mut self, transmit: Transmit) {
+    fn put(&mut self, transmit: Transmit) -> Option<Channel> {
         // A link with messages is sent neither streams nor datagrams, and whoever owns it disconnects it.
         if let Transmit::Message(message) = transmit {
             send(self, message);
         }
+        None
     }
 
     fn flush(&mut self) {}

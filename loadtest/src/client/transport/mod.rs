@@ -29,7 +29,7 @@ use tls::Trust;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The path of WebTransport and WebSocket alike.
 const SESSION_PATH: &str = "session";
-/// How many bytes of frames wait for one session's transport before the core is no longer asked for more.
+/// How many bytes of frames wait for one stream, or for a WebSocket, before the core is no longer asked for more of them.
 const QUEUE_BYTES: usize = 256 * 1024;
 /// How much is read from a transport at once, in bytes.
 const READ_BYTES: usize = 64 * 1024;
@@ -141,6 +141,8 @@ pub(crate) trait Inbox: Send + Sync + 'static {
     fn message(&self, message: Bytes) -> bool;
     /// One datagram.
     fn datagram(&self, datagram: Bytes) -> bool;
+    /// A lane that was full takes more again.
+    fn drained(&self, channel: Channel);
     /// The session is over, for `reason`; nothing follows.
     fn ended(&self, reason: String);
 }
@@ -152,15 +154,16 @@ pub(crate) trait Link: Send {
     fn lanes(&self) -> Lanes;
     /// Begins to deliver to the inbox. Call it once, when the core knows of the connection.
     fn start(&mut self, inbox: Arc<dyn Inbox>);
-    /// Takes what the core wants sent, in order. Never waits: ask [`Link::ready`] before the next.
-    fn put(&mut self, transmit: Transmit);
+    /// Takes what the core wants sent, in order. Never waits: ask [`Link::ready`] before the next. Says which lane takes nothing more
+    /// for now; [`Inbox::drained`] says when it does again.
+    fn put(&mut self, transmit: Transmit) -> Option<Channel>;
     /// What the transport has counted of packets from this end; `None` where it does not.
     fn packets(&self) -> Option<PacketCounts> {
         None
     }
     /// Hands over what was [`put`](Link::put); call it when there is nothing more to put for now.
     fn flush(&mut self);
-    /// Waits until less than [`QUEUE_BYTES`] are queued. Cancel-safe.
+    /// Waits until less than [`QUEUE_BYTES`] are queued that all lanes share. Cancel-safe.
     async fn ready(&mut self);
     /// Hands over what is queued, within [`FLUSH_TIMEOUT`], and closes the session with the code and reason.
     async fn close(&mut self, code: u16, reason: &str);
