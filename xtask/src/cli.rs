@@ -52,7 +52,7 @@ enum Command {
     /// Measure replays of traces, natively and in Chromium pages, and print the figures as a Markdown table
     ///
     /// Builds for release. Takes the traces in INKWIRE_TRACES, else made ones; about ten minutes on two quiet cores.
-    Measure,
+    Measure(Measure),
 }
 
 #[derive(Args)]
@@ -60,6 +60,24 @@ struct Optimised {
     /// With optimisations, for use and for measurements
     #[arg(long)]
     release: bool,
+}
+
+#[derive(Args)]
+struct Measure {
+    #[command(subcommand)]
+    what: Option<Measured>,
+}
+
+#[derive(Subcommand)]
+enum Measured {
+    /// Seen-latency over a path that loses packets: WebTransport with copies and without, and WebSocket, through the same loss
+    ///
+    /// Two network namespaces with a pair of TUN devices between them: needs Linux, root, iproute2 and Python 3.
+    Lossy {
+        /// Flags for xtask/lossy/measure.py, after `--`; `-- --help` lists them
+        #[arg(last = true, value_name = "FLAG")]
+        flags: Vec<String>,
+    },
 }
 
 #[derive(Args)]
@@ -89,6 +107,7 @@ pub(crate) fn dispatch() -> Result<()> {
         Command::Test(test) => suite::run(&test.suites, test.seed),
         Command::Cql(action) => cql::run(action),
         Command::Screenshots => script::screenshots(),
-        Command::Measure => script::measure(),
+        Command::Measure(Measure { what: None }) => script::measure(),
+        Command::Measure(Measure { what: Some(Measured::Lossy { flags }) }) => script::measure_lossy(&flags),
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::build::{self, Profile};
-use crate::command::execute;
+use crate::command::{command, execute};
 use crate::install::browser;
 use crate::suite::browser::node;
 use crate::{progress, workspace};
@@ -26,6 +26,25 @@ pub(crate) fn screenshots() -> Result<()> {
 /// When the build fails, there is no browser, or a replay does not end.
 pub(crate) fn measure() -> Result<()> {
     run("measure", Profile::Release, None)
+}
+
+/// Measures seen-latency over a path that loses packets, and prints it as a table in Markdown.
+///
+/// # Errors
+///
+/// When the build fails, or this is not root on Linux.
+pub(crate) fn measure_lossy(flags: &[String]) -> Result<()> {
+    // What is waited for are packets: the tests' profile optimises enough.
+    let binaries = build::binaries(Profile::Debug)?;
+    let script = workspace::root().join("xtask/lossy/measure.py");
+    execute(
+        command("python3")
+            .arg(script)
+            .args(flags)
+            .env("INKWIRE_BIN", &binaries.relay)
+            .env("INKWIRE_LOADTEST", &binaries.loadtest)
+            .env("INKWIRE_SCRATCH", workspace::target().join("lossy")),
+    )
 }
 
 fn run(name: &str, profile: Profile, argument: Option<&Path>) -> Result<()> {
