@@ -165,7 +165,7 @@ pub fn frame(choices: &mut Unstructured<'_>, pool: &Pool) -> Result<Frame> {
             session: choices.arbitrary()?,
             node: reason(choices)?,
             time_millis: choices.arbitrary()?,
-            limits: BTreeMap::from([("documents".to_owned(), choices.arbitrary()?)]),
+            limits: [("documents".to_owned(), choices.arbitrary()?)].into_iter().collect(),
             subject: reason(choices)?,
         }
         .into(),

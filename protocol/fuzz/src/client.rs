@@ -90,7 +90,7 @@ impl World {
                 session: 7,
                 node: "n".into(),
                 time_millis: 1_764_000_000_000,
-                limits: BTreeMap::new(),
+                limits: Default::default(),
                 subject: "ada".into(),
             };
             self.say(Channel::CONTROL, welcome.into());

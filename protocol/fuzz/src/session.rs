@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
@@ -46,7 +45,7 @@ fn run(choices: &mut Unstructured<'_>) -> Result<()> {
                         session: 1,
                         node: "n".to_owned(),
                         subject: "ada".to_owned(),
-                        limits: BTreeMap::new(),
+                        limits: Default::default(),
                         expires_in: Duration::from_secs(60),
                     };
                     session.welcome(clock, welcome);
