@@ -53,6 +53,8 @@ class Link:
         self.loss, self.delay = loss, delay
         self.random = random.Random(seed)
         self.passed = self.lost = 0
+        # The most that a packet was carried later than it should, in seconds: what this machine adds.
+        self.latest = 0.0
         self.files = []
         self.ended = False
         for name, own, other in zip(self.names, (CLIENTS, RELAY), (RELAY, CLIENTS)):
@@ -99,7 +101,8 @@ class Link:
                     heapq.heappush(under_way, (time.monotonic() + self.delay, number, to, packet))
             now = time.monotonic()
             while under_way and under_way[0][0] <= now:
-                _, _, to, packet = heapq.heappop(under_way)
+                due, _, to, packet = heapq.heappop(under_way)
+                self.latest = max(self.latest, time.monotonic() - due)
                 try:
                     os.write(to, packet)
                 except OSError:
@@ -170,7 +173,8 @@ def measure(row, arguments, scratch):
             raise SystemExit(f"the replay ended with {replay.returncode}: {output}")
         report = json.loads(output)
         share = path.lost / max(1, path.lost + path.passed)
-        print(f"{name}: {json.dumps(report)}, {path.lost + path.passed} packets, {share:.1%} lost", file=sys.stderr)
+        late = f"carried at most {1000 * path.latest:.1f} ms late"
+        print(f"{name}: {json.dumps(report)}, {path.lost + path.passed} packets, {share:.1%} lost, {late}", file=sys.stderr)
         return report, share
     finally:
         if relay:
