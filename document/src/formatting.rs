@@ -7,10 +7,19 @@
 //! Of two that say different things about one character the later one holds, by (hybrid time, actor, counter). A kind
 //! may have an identity behind a colon, `comment:7`: then it is a kind of its own and lies over others of its family.
 
+#[cfg(any(test, feature = "html"))]
+pub mod html;
 pub mod json;
+#[cfg(any(test, feature = "html", feature = "markdown"))]
+mod lines;
+#[cfg(any(test, feature = "markdown"))]
+pub mod markdown;
 
 use crate::ordered::OrderedMap;
 use crate::value::Value;
+
+#[cfg(any(test, feature = "html", feature = "markdown"))]
+pub use lines::safe_url;
 
 /// Kinds with their values, in order of their names. [`Value::Null`] says that a kind is taken away.
 pub type Attributes = OrderedMap<String, Value>;

@@ -2,6 +2,7 @@
 
 mod editing;
 mod encodings;
+mod exchange;
 mod formats;
 mod formatting;
 mod histories;
