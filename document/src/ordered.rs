@@ -464,6 +464,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::reversed_empty_ranges, reason = "that is what is tested")]
     fn keys_in_order_fill_chunks() {
         let map: OrderedMap<u32, ()> = (0..1_000).map(|key| (key, ())).collect();
         assert_eq!(map.chunks.len(), 1_000usize.div_ceil(CHUNK));

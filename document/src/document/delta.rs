@@ -40,7 +40,7 @@ impl TextRef<'_> {
         let mut pieces = self.text.map(|text| text.pieces(0..text.len_scalars())).unwrap_or_default();
         let end = self.text.map(|text| text.line(Id::NONE)).unwrap_or_default();
         match pieces.last_mut() {
-            Some((last, shown)) if *shown == end => last.push('\n'),
+            Some((last, shown)) if *shown == end && (end.is_empty() || last.ends_with('\n')) => last.push('\n'),
             _ => pieces.push(("\n".to_owned(), end)),
         }
         pieces.into_iter().map(|(text, attributes)| TextDelta::Insert(text, attributes)).collect()

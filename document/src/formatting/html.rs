@@ -132,7 +132,7 @@ impl Writer {
             self.close(outside + 2 * depth - 2);
         }
         while self.open.len() < outside + 2 * depth - 1 {
-            let is_list = (self.open.len() - outside) % 2 == 0;
+            let is_list = (self.open.len() - outside).is_multiple_of(2);
             self.push(if is_list { Open::List(tag) } else { Open::Item });
         }
         self.open.push(Open::Item);

@@ -471,6 +471,16 @@ fn converges(seed: u64, steps: usize, hostile: bool) {
         assert_eq!(document.snapshot(), snapshot, "equal states have equal snapshots");
     }
     assert_eq!(fold(None, &causal).unwrap(), snapshot);
+    if !hostile {
+        let delta = history.replicas[0].document.text("t").to_delta();
+        let mut copy = Document::new();
+        copy.set_actor(Actor(1), 1);
+        copy.insert("t", Position::Scalar(0), "old\n").unwrap();
+        copy.mark("t", Position::Scalar(0), 3, "bold", Value::Bool(true), HybridTime(1)).unwrap();
+        copy.set_block("t", Position::Scalar(0), 4, "list", Value::Bool(true), HybridTime(1)).unwrap();
+        copy.set_contents("t", &delta, HybridTime(1)).unwrap();
+        assert_eq!(copy.text("t").to_delta(), delta);
+    }
     differences(&causal, &snapshot, &mut history.random);
 }
 

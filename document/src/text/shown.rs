@@ -127,7 +127,12 @@ impl<L: Iterator<Item = (usize, Attributes)>> Pieces<L> {
     fn push(&mut self, text: &str, attributes: Attributes) {
         self.at += text.chars().count();
         match self.list.last_mut() {
-            Some((last, held)) if *held == attributes => last.push_str(text),
+            // A kind that is of lines and of marks alike is not to be taken for the other one.
+            Some((last, held))
+                if *held == attributes && (held.is_empty() || last.ends_with('\n') == text.ends_with('\n')) =>
+            {
+                last.push_str(text);
+            }
             _ => self.list.push((text.to_owned(), attributes)),
         }
     }
