@@ -68,13 +68,14 @@ async function buildClient(outdir) {
     entryPoints: [
       { in: at("ts/index.ts"), out: "inkwire" },
       { in: at("ts/codemirror.ts"), out: "codemirror" },
+      { in: at("ts/quill.ts"), out: "quill" },
       { in: at("ts/textarea.ts"), out: "textarea" },
     ],
     outdir,
     splitting: true,
     minify: true,
     sourcemap: false,
-    external: ["@codemirror/*"],
+    external: ["@codemirror/*", "quill", "quill-delta"],
     chunkNames: "chunk-[hash]",
     assetNames: "inkwire-[hash]",
   })

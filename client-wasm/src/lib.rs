@@ -5,7 +5,7 @@
 //! calls one method at a time and never from within another.
 //!
 //! - [`core`]: the exported class, documents and presence
-//! - [`content`]: texts and maps, and what changed in them
+//! - [`content`]: texts, maps, lists, sets and counters, and what changed in them
 //! - [`connection`]: bytes in and out, timers
 //! - [`events`]: what the client tells its shell
 //! - [`refusal`]: errors on their way to JavaScript

@@ -29,6 +29,7 @@ impl From<EditError> for Refused {
             EditError::OutOfRange { .. } => "out_of_range",
             EditError::TooLarge { .. } => "too_large",
             EditError::Behind { .. } => "not_ready",
+            EditError::Delta { .. } => "bad_delta",
             _ => "edit_refused",
         };
         Self { code, message: error.to_string() }

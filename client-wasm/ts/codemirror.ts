@@ -2,15 +2,12 @@ import { Annotation, ChangeSet, EditorSelection, EditorState, Prec, StateEffect,
 import type { ChangeSpec, Extension } from "@codemirror/state"
 import { Decoration, EditorView, RectangleMarker, ViewPlugin, layer } from "@codemirror/view"
 import type { DecorationSet, LayerMarker, ViewUpdate } from "@codemirror/view"
-import type { Json, Participant, Presence, Text, TextDelta } from "inkwire"
+import type { Participant, Presence, Text, TextDelta } from "inkwire"
+import { ANNOUNCE_MILLIS, LABEL_MILLIS, placeOf, stateWith } from "./cursors.js"
+import type { User } from "./cursors.js"
 import { difference } from "./positions.js"
 
-/** How a person appears to the others. */
-export interface User {
-  readonly name: string
-  /** Any CSS colour for the caret and, thinned, for the selection. */
-  readonly color: string
-}
+export type { User } from "./cursors.js"
 
 /** What {@link collaboration} takes. */
 export interface CollaborationOptions {
@@ -230,12 +227,6 @@ export function changesOf(delta: readonly TextDelta[]): { from: number; to: numb
 
 // ---- presence
 
-/** Our selection is told at most this often. */
-const ANNOUNCE_MILLIS = 50
-
-/** A caret that moved shows its name for this long. */
-const LABEL_MILLIS = 2500
-
 const announced = StateEffect.define<null>()
 const remoteCursors = StateEffect.define<readonly Cursor[]>()
 
@@ -293,10 +284,7 @@ class PresenceBinding {
     const { text, user } = this.#options
     this.showText(this.#view)
     const { anchor, head } = this.#view.state.selection.main
-    const selection = { text: text.name, anchor: text.anchor(anchor), head: text.anchor(head) }
-    const own = this.#presence.own
-    // What the page says of itself beside this stays.
-    const state = { ...(isObject(own) ? own : {}), ...user?.(), selection } as Json
+    const state = stateWith(this.#presence.own, user?.(), text, anchor, head)
     const told = JSON.stringify(state)
     if (told === this.#told) return
     this.#told = told
@@ -345,18 +333,11 @@ class PresenceBinding {
     if (!sameCursors(found, this.#view.state.field(cursors))) this.#view.dispatch({ effects: remoteCursors.of(found) })
   }
 
-  /** Another's state is another's word: nothing in it is taken for granted. */
-  #cursorOf({ session, subject, state }: Participant): (Omit<Cursor, "active"> & { key: string }) | undefined {
-    if (!isObject(state) || !isObject(state.selection)) return undefined
-    const { text, anchor, head } = state.selection
-    if (text !== this.#options.text.name || typeof anchor !== "string" || typeof head !== "string") return undefined
-    const from = this.#options.text.position(anchor)
-    const to = this.#options.text.position(head)
-    if (from === undefined || to === undefined) return undefined
+  /** Within what the view shows: the text may be ahead of it. */
+  #cursorOf(participant: Participant): (Omit<Cursor, "active"> & { key: string }) | undefined {
+    const place = placeOf(participant, this.#options.text)
     const most = this.#view.state.doc.length
-    const name = typeof state.name === "string" ? state.name.slice(0, 40) : subject
-    const color = typeof state.color === "string" && plainColor.test(state.color) ? state.color : "#888"
-    return { session, name, color, anchor: Math.min(from, most), head: Math.min(to, most), key: `${anchor} ${head}` }
+    return place && { ...place, anchor: Math.min(place.anchor, most), head: Math.min(place.head, most) }
   }
 
   destroy(): void {
@@ -372,13 +353,6 @@ function sameCursors(some: readonly Cursor[], others: readonly Cursor[]): boolea
     const other = others[at]!
     return (Object.keys(cursor) as (keyof Cursor)[]).every(key => cursor[key] === other[key])
   })
-}
-
-/** Colours without `url()` and the like: the value goes into a style. */
-const plainColor = /^(#[0-9a-f]{3,8}|[a-z]{1,30}|(rgb|hsl|hwb|lab|lch|oklab|oklch)a?\([\d.,%/ -]{1,60}\))$/i
-
-function isObject(value: Json | undefined): value is { readonly [key: string]: Json } {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
 }
 
 const cursors = StateField.define<readonly Cursor[]>({

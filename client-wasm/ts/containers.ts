@@ -1,18 +1,19 @@
-import { callback as checkCallback, isBytes, string as checkString, unsigned } from "./arguments.js"
+import { callback as checkCallback, string as checkString, unsigned } from "./arguments.js"
+import { flatten, unflatten } from "./delta.js"
+import type { Attributes, TextDelta } from "./delta.js"
 import { Observers } from "./observers.js"
 import type { Unobserve } from "./observers.js"
 import type { OpenDocument } from "./document.js"
+import { checkValue } from "./values.js"
+import type { Value } from "./values.js"
 
 /** Who made a change: this replica, or anyone else (a snapshot from the relay counts as remote). */
 export type Origin = "local" | "remote"
 
-/** One step of a text change, in UTF-16 units: keep so many, put a string here, or drop so many. */
-export type TextDelta =
-  | { readonly retain: number }
-  | { readonly insert: string }
-  | { readonly delete: number }
-
-/** A change of a text, to be applied from its start; what follows the last step stays. */
+/**
+ * A change of a text, to be applied from its start; what follows the last step stays. The last line ends with a line break
+ * that is not in the text: a step that formats that line retains it, as editors count it.
+ */
 export interface TextChange {
   readonly delta: readonly TextDelta[]
   readonly origin: Origin
@@ -21,13 +22,10 @@ export interface TextChange {
 /** Which side of a character an anchor stays at: after the one before the position, or before the one after it. */
 export type Side = "after" | "before"
 
-/** What a map holds for a key. Whole numbers up to 2^53 are stored as integers. */
-export type MapValue = null | boolean | number | string | Uint8Array
-
 /** One key of a map that changed; `value` is undefined when the key was removed. */
 export interface MapChange {
   readonly key: string
-  readonly value: MapValue | undefined
+  readonly value: Value | undefined
   readonly origin: Origin
 }
 
@@ -88,6 +86,63 @@ export class Text {
   }
 
   /**
+   * Has `count` units from `index` on show a kind of formatting with a value, such as `"bold"`, `true` or `"link"`, a URL; null
+   * takes the kind away. Of two who say different things of one character the later one holds. What is typed at the end of
+   * bold text is bold as well; links, comments and mentions do not grow.
+   *
+   * @throws RangeError when the range leaves the text, TypeError for a kind or value that is none; and as {@link insert}.
+   */
+  format(index: number, count: number, kind: string, value: Value): void {
+    this.#format(index, count, kind, value, false)
+  }
+
+  /**
+   * Gives the lines that `count` units from `index` on touch an attribute, such as `"header"`, 1 or `"list"`, `"bullet"`; null takes
+   * it away. Throws as {@link format}.
+   */
+  formatBlock(index: number, count: number, kind: string, value: Value): void {
+    this.#format(index, count, kind, value, true)
+  }
+
+  #format(index: number, count: number, kind: string, value: Value, lines: boolean): void {
+    const at = unsigned(index, "index")
+    const length = unsigned(count, "count")
+    checkString(kind, "a kind of formatting")
+    checkValue(value, "a formatting's value")
+    this.#doc.edit((core, now, document) => core.text_format(now, document, this.name, at, length, kind, value, lines))
+  }
+
+  /** What the character at `index` shows; for a line break, and at the text's end, the attributes of its line. */
+  attributes(index: number): Attributes {
+    const at = unsigned(index, "index")
+    const shown = this.#doc.read((core, document) => core.text_attributes(document, this.name, at))
+    return (shown as Attributes | undefined) ?? {}
+  }
+
+  /** The text with its formatting as inserts, in the form of Quill; the last line's break, which is not in the text, included. */
+  toDelta(): TextDelta[] {
+    const flat = this.#doc.read((core, document) => core.text_delta(document, this.name)) as unknown[]
+    return unflatten(flat, 0, flat.length)
+  }
+
+  /**
+   * Edits the text by a delta, in the form of Quill and as {@link toDelta} counts. What it inserts shows what the delta says,
+   * whatever lies around it.
+   *
+   * @throws TypeError for what is no delta, {@link InkwireError} `bad_delta` for one that does not fit; and as {@link insert}.
+   */
+  applyDelta(delta: readonly TextDelta[]): void {
+    const flat = flatten(delta)
+    if (flat.length > 0) this.#doc.edit((core, now, document) => core.text_apply(now, document, this.name, flat, false))
+  }
+
+  /** Replaces all of the text by what a delta inserts; throws as {@link applyDelta}. */
+  setContents(delta: readonly TextDelta[]): void {
+    const flat = flatten(delta)
+    this.#doc.edit((core, now, document) => core.text_apply(now, document, this.name, flat, true))
+  }
+
+  /**
    * The place of a position as a short string that keeps pointing at the same characters whatever is edited around it, here
    * and in every other replica. It may travel, in a presence state for one. What is inserted right there comes after an
    * anchor that stays with the character before it (the default), and before one that stays with the character after it.
@@ -122,7 +177,7 @@ export class Text {
   }
 }
 
-/** A shared map from strings to plain values; of writers at the same time one wins, the same everywhere. */
+/** A shared map from strings to values; of writers at the same time one wins, the same everywhere. */
 export class SharedMap {
   readonly #doc: OpenDocument
   readonly #observers = new Observers<MapChange>()
@@ -133,18 +188,20 @@ export class SharedMap {
   }
 
   /** The key's value, or undefined when it has none. */
-  get(key: string): MapValue | undefined {
+  get(key: string): Value | undefined {
     checkString(key, "a map's key")
-    return this.#doc.read((core, document) => core.map_get(document, this.name, key)) as MapValue | undefined
+    return this.#doc.read((core, document) => core.map_get(document, this.name, key)) as Value | undefined
   }
 
-  /** @throws TypeError for a key or value of another type; {@link ReadOnly}, {@link OutboxFull}, {@link Closed}. */
-  set(key: string, value: MapValue): void {
+  /**
+   * Gives the key a value, which replaces the whole of the one that it had.
+   *
+   * @throws TypeError for a key or value that is none; {@link InkwireError} `too_large`; {@link ReadOnly}, {@link OutboxFull},
+   * {@link Closed}.
+   */
+  set(key: string, value: Value): void {
     checkString(key, "a map's key")
-    const type = typeof value
-    if (value !== null && type !== "boolean" && type !== "number" && type !== "string" && !isBytes(value)) {
-      throw new TypeError("a map's value must be null, a boolean, a number, a string or a Uint8Array")
-    }
+    checkValue(value, "a map's value")
     this.#doc.edit((core, now, document) => core.map_set(now, document, this.name, key, value))
   }
 
@@ -155,10 +212,10 @@ export class SharedMap {
   }
 
   /** The entries at this moment, in the order of their keys. */
-  entries(): [string, MapValue][] {
+  entries(): [string, Value][] {
     const flat = this.#doc.read((core, document) => core.map_entries(document, this.name)) as unknown[]
-    const entries: [string, MapValue][] = []
-    for (let i = 0; i + 1 < flat.length; i += 2) entries.push([flat[i] as string, flat[i + 1] as MapValue])
+    const entries: [string, Value][] = []
+    for (let i = 0; i + 1 < flat.length; i += 2) entries.push([flat[i] as string, flat[i + 1] as Value])
     return entries.sort(([a], [b]) => (a < b ? -1 : 1))
   }
 

@@ -1,7 +1,10 @@
 import type { Core as WasmCore } from "../pkg/inkwire_client_wasm.js"
 import { name as checkName } from "./arguments.js"
+import { Counter, SharedList, SharedSet } from "./collections.js"
 import { SharedMap, Text } from "./containers.js"
-import type { MapValue, Origin, TextDelta } from "./containers.js"
+import type { Origin } from "./containers.js"
+import { unflatten } from "./delta.js"
+import type { ListDelta } from "./delta.js"
 import { Closed, Refused } from "./errors.js"
 import { Observers, deferred } from "./observers.js"
 import type { Deferred, Unobserve } from "./observers.js"
@@ -9,6 +12,7 @@ import { Presence } from "./presence.js"
 import type { Session } from "./session.js"
 import { Status } from "./status.js"
 import type { Role, StatusSnapshot } from "./status.js"
+import type { Value } from "./values.js"
 
 /** Edits that the relay refused and that were taken back from the document; its `code` and message say why. */
 export type Refusal = Refused
@@ -41,12 +45,27 @@ export class Doc {
 
   /** The text of this name; it needs no creating. The same name gives the same object. */
   text(name: string): Text {
-    return this.#open.text(name)
+    return this.#open.container("text", name)
   }
 
   /** The map of this name; it needs no creating. The same name gives the same object. */
   map(name: string): SharedMap {
-    return this.#open.map(name)
+    return this.#open.container("map", name)
+  }
+
+  /** The list of this name; it needs no creating. The same name gives the same object. */
+  list(name: string): SharedList {
+    return this.#open.container("list", name)
+  }
+
+  /** The set of this name; it needs no creating. The same name gives the same object. */
+  set(name: string): SharedSet {
+    return this.#open.container("set", name)
+  }
+
+  /** The counter of this name; it needs no creating. The same name gives the same object. */
+  counter(name: string): Counter {
+    return this.#open.container("counter", name)
   }
 
   /**
@@ -79,8 +98,9 @@ export class OpenDocument {
   revision = 0
 
   readonly #session: Session
-  readonly #texts = new Map<string, Text>()
-  readonly #maps = new Map<string, SharedMap>()
+  readonly #containers: { readonly [K in Kind]: Map<string, Containers[K]> } = {
+    text: new Map(), map: new Map(), list: new Map(), set: new Map(), counter: new Map(),
+  }
   readonly #changes: (() => void)[] = []
   #delivering = false
   #observing = false
@@ -99,18 +119,13 @@ export class OpenDocument {
     return this.#error === null
   }
 
-  text(given: string): Text {
-    const name = checkName(given, "a text's name")
-    let text = this.#texts.get(name)
-    if (!text) this.#texts.set(name, (text = new Text(this, name)))
-    return text
-  }
-
-  map(given: string): SharedMap {
-    const name = checkName(given, "a map's name")
-    let map = this.#maps.get(name)
-    if (!map) this.#maps.set(name, (map = new SharedMap(this, name)))
-    return map
+  /** The container of that type and name; the same one each time. */
+  container<K extends Kind>(kind: K, given: string): Containers[K] {
+    const name = checkName(given, `a ${kind}'s name`)
+    const known = this.#containers[kind] as Map<string, Containers[K]>
+    let container = known.get(name)
+    if (!container) known.set(name, (container = new KINDS[kind](this, name) as Containers[K]))
+    return container
   }
 
   read<R>(enter: (core: WasmCore, document: number) => R): R {
@@ -159,16 +174,10 @@ export class OpenDocument {
   deliverChanges(): void {
     if (this.#observing && !this.#session.core.poison) {
       const flat = this.#session.core.call(core => core.take_changes(this.number)) as unknown[]
-      readChanges(flat, {
-        text: (name, origin, delta) => {
-          const text = this.#texts.get(name)
-          if (text) this.#changes.push(() => text.notify({ delta, origin }))
-        },
-        map: (name, origin, key, value) => {
-          const map = this.#maps.get(name)
-          if (map) this.#changes.push(() => map.notify({ key, value, origin }))
-        },
-      })
+      for (const { kind, name, change } of readChanges(flat)) {
+        const container = this.#containers[kind].get(name)
+        if (container) this.#changes.push(() => container.notify(change as never))
+      }
     }
     if (this.#delivering) return
     this.#delivering = true
@@ -286,33 +295,64 @@ export class OpenDocument {
 /** Roles by the core's numbers; 0 is not known yet. */
 const ROLES: readonly (Role | null)[] = [null, "viewer", "editor"]
 
-interface ChangeSink {
-  text(name: string, origin: Origin, delta: TextDelta[]): void
-  map(name: string, origin: Origin, key: string, value: MapValue | undefined): void
+/** The containers by their types. */
+interface Containers {
+  text: Text
+  map: SharedMap
+  list: SharedList
+  set: SharedSet
+  counter: Counter
+}
+
+type Kind = keyof Containers
+
+const KINDS: { readonly [K in Kind]: new (doc: OpenDocument, name: string) => Containers[K] } = {
+  text: Text, map: SharedMap, list: SharedList, set: SharedSet, counter: Counter,
+}
+
+/** The types by the core's numbers. */
+const NUMBERED: readonly Kind[] = ["text", "map", "list", "set", "counter"]
+
+/** @internal One change of one container, as its observers get it. */
+export interface ContainerChange {
+  readonly kind: Kind
+  readonly name: string
+  readonly change: Parameters<Containers[Kind]["notify"]>[0]
 }
 
 /**
- * Unpacks the core's flat list of changes, `[name, isLocal, steps, …]` for a text, where a step is a string (insert), a number
- * from 0 on (retain) or below (delete), and `[name, isLocal, key, value, …]` for a map. One flat array crosses from
- * WebAssembly at a fraction of what objects cost.
+ * Unpacks the core's flat list of changes, `[type, name, isLocal, …]`; what follows is said at the core's `take_changes`. One
+ * flat array crosses from WebAssembly at a fraction of what objects cost.
  *
  * @internal
  */
-export function readChanges(flat: readonly unknown[], sink: ChangeSink): void {
+export function readChanges(flat: readonly unknown[]): ContainerChange[] {
+  const changes: ContainerChange[] = []
   let i = 0
   while (i < flat.length) {
+    const kind = NUMBERED[flat[i++] as number]!
     const name = flat[i++] as string
     const origin: Origin = flat[i++] ? "local" : "remote"
-    const steps = flat[i++] as number | string
-    if (typeof steps === "string") {
-      sink.map(name, origin, steps, flat[i++] as MapValue | undefined)
-      continue
+    let change: ContainerChange["change"]
+    if (kind === "text") {
+      const from = i + 1
+      i = from + 2 * (flat[i] as number)
+      change = { delta: unflatten(flat, from, i), origin }
+    } else if (kind === "list") {
+      const delta: ListDelta[] = []
+      for (let left = flat[i++] as number; left > 0; left--) {
+        const step = flat[i++] as number | Value[]
+        delta.push(typeof step !== "number" ? { insert: step } : step < 0 ? { delete: -step } : { retain: step })
+      }
+      change = { delta, origin }
+    } else if (kind === "map") {
+      change = { key: flat[i++] as string, value: flat[i++] as Value | undefined, origin }
+    } else if (kind === "set") {
+      change = { member: flat[i++] as Value, has: flat[i++] as boolean, origin }
+    } else {
+      change = { value: flat[i++] as number, origin }
     }
-    const delta: TextDelta[] = []
-    for (const end = i + steps; i < end; i++) {
-      const step = flat[i] as string | number
-      delta.push(typeof step === "string" ? { insert: step } : step < 0 ? { delete: -step } : { retain: step })
-    }
-    sink.text(name, origin, delta)
+    changes.push({ kind, name, change })
   }
+  return changes
 }

@@ -16,8 +16,11 @@ import { dialWebSocket } from "./transport/websocket.js"
 import { dialWebTransport, hasWebTransport } from "./transport/webtransport.js"
 
 export { Closed, ConnectionFailed, InkwireError, InternalError, OutboxFull, ReadOnly, Refused, TokenFailed } from "./errors.js"
-export { Text, SharedMap } from "./containers.js"
-export type { MapChange, MapValue, Origin, Side, TextChange, TextDelta } from "./containers.js"
+export { Counter, SharedList, SharedSet } from "./collections.js"
+export type { CounterChange, ListChange, SetChange } from "./collections.js"
+export { SharedMap, Text } from "./containers.js"
+export type { MapChange, Origin, Side, TextChange } from "./containers.js"
+export type { Attributes, ListDelta, TextDelta } from "./delta.js"
 export { Doc } from "./document.js"
 export type { Refusal } from "./document.js"
 export { Presence } from "./presence.js"
@@ -27,6 +30,7 @@ export type { Connection, Role, StatusSnapshot } from "./status.js"
 export type { Unobserve } from "./observers.js"
 export type { DatagramCopies, TokenSource } from "./session.js"
 export type { TransportChoice, TransportKind } from "./transport/types.js"
+export type { Value } from "./values.js"
 
 /** What {@link connect} takes. */
 export interface ConnectOptions {

@@ -1,4 +1,4 @@
-import type { TextDelta } from "./containers.js"
+import type { TextDelta } from "./delta.js"
 
 /** One replacement that turns one string into another. */
 export interface Replacement {

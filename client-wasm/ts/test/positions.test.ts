@@ -50,16 +50,23 @@ test("positions move with a change", () => {
 })
 
 test("the core's flat changes", () => {
-  const seen: unknown[] = []
-  readChanges(["body", true, 3, 2, "hi", -4, "meta", false, "title", "Plan", "meta", false, "gone", undefined, "body", false, 1, "x"], {
-    text: (...args) => seen.push(args),
-    map: (...args) => seen.push(args),
-  })
-  assert.deepEqual(seen, [
-    ["body", "local", [{ retain: 2 }, { insert: "hi" }, { delete: 4 }]],
-    ["meta", "remote", "title", "Plan"],
-    ["meta", "remote", "gone", undefined],
-    ["body", "remote", [{ insert: "x" }]],
+  const flat = [
+    0, "body", true, 3, 2, undefined, "hi", { bold: true }, -4, undefined,
+    1, "meta", false, "title", "Plan",
+    1, "meta", false, "gone", undefined,
+    2, "tasks", true, 3, 1, ["a", { b: 1 }], -2,
+    3, "tags", false, "x", true,
+    4, "votes", false, 3,
+    0, "body", false, 1, "x", undefined,
+  ]
+  assert.deepEqual(readChanges(flat), [
+    { kind: "text", name: "body", change: { delta: [{ retain: 2 }, { insert: "hi", attributes: { bold: true } }, { delete: 4 }], origin: "local" } },
+    { kind: "map", name: "meta", change: { key: "title", value: "Plan", origin: "remote" } },
+    { kind: "map", name: "meta", change: { key: "gone", value: undefined, origin: "remote" } },
+    { kind: "list", name: "tasks", change: { delta: [{ retain: 1 }, { insert: ["a", { b: 1 }] }, { delete: 2 }], origin: "local" } },
+    { kind: "set", name: "tags", change: { member: "x", has: true, origin: "remote" } },
+    { kind: "counter", name: "votes", change: { value: 3, origin: "remote" } },
+    { kind: "text", name: "body", change: { delta: [{ insert: "x" }], origin: "remote" } },
   ])
 })
 

@@ -1,0 +1,269 @@
+import type Quill from "quill"
+import type { EmitterSource, Range } from "quill"
+import Delta from "quill-delta"
+import type { Presence, Text, TextDelta } from "inkwire"
+import { ANNOUNCE_MILLIS, LABEL_MILLIS, placeOf, stateWith } from "./cursors.js"
+import type { Place, User } from "./cursors.js"
+
+export type { User } from "./cursors.js"
+
+/** What {@link bindQuill} takes. */
+export interface QuillOptions {
+  readonly text: Text
+  /** Shows the others' carets and selections, and ours to them. Left out: only the text is shared. */
+  readonly presence?: Presence
+  /** How we appear; asked each time, so it may change (then call {@link QuillBinding.announce}). */
+  readonly user?: () => User
+  /** What undo and redo do instead of Quill's own history, which would take back what others did: a `Doc` serves. */
+  readonly history?: { undo(): unknown; redo(): unknown }
+  /** An edit that could not be made (`ReadOnly`, `OutboxFull`, …). The editor shows the document again by then. */
+  readonly onRefused?: (error: unknown) => void
+}
+
+/**
+ * Binds a Quill 2 editor to a shared text with its formatting, both ways. Quill speaks the same deltas as the text, so nothing
+ * is compared. Register no embeds: a text holds characters alone.
+ */
+export function bindQuill(quill: Quill, options: QuillOptions): QuillBinding {
+  return new QuillBinding(quill, options)
+}
+
+/** Marks changes that came from the shared text. */
+const FROM_TEXT: EmitterSource = "api"
+
+/** What keeps an editor and a shared text equal, until it is destroyed. */
+export class QuillBinding {
+  readonly #quill: Quill
+  readonly #options: QuillOptions
+  readonly #cursors: Cursors | undefined
+  readonly #unobserve: () => void
+  /** Our own edit is on its way through the text: the change observed is it. */
+  #ours = false
+  /** A change of the text is being shown: the change that the editor tells of is it. */
+  #showing = false
+  #repairing = false
+  #destroyed = false
+
+  /** @internal */
+  constructor(quill: Quill, options: QuillOptions) {
+    this.#quill = quill
+    this.#options = options
+    const { text, presence, history } = options
+    if (history) takeHistory(quill, history)
+    quill.setContents(text.toDelta() as Delta["ops"], "silent")
+    quill.on("text-change", this.#changed)
+    this.#unobserve = text.observe(change => {
+      if (this.#ours) return
+      this.#show(() => quill.updateContents(change.delta as Delta["ops"], FROM_TEXT))
+      this.#cursors?.edited()
+    })
+    this.#cursors = presence && new Cursors(quill, presence, options)
+  }
+
+  readonly #changed = (delta: Delta) => {
+    if (this.#showing) return
+    this.#ours = true
+    try {
+      this.#options.text.applyDelta(delta.ops as readonly TextDelta[])
+    } catch (error) {
+      this.#repairSoon()
+      this.#options.onRefused?.(error)
+    } finally {
+      this.#ours = false
+    }
+    // A lone surrogate and the like make the text's change differ from the editor's.
+    if (this.#quill.getLength() !== this.#options.text.length + 1) this.#repairSoon()
+    this.#cursors?.edited()
+  }
+
+  #show(change: () => void): void {
+    this.#showing = true
+    try {
+      change()
+    } finally {
+      this.#showing = false
+    }
+  }
+
+  /** Makes the editor show the document again, once it is done with what it does. */
+  #repairSoon(): void {
+    if (this.#repairing) return
+    this.#repairing = true
+    queueMicrotask(() => {
+      this.#repairing = false
+      if (this.#destroyed) return
+      const wanted = new Delta(this.#options.text.toDelta() as Delta["ops"])
+      this.#show(() => this.#quill.updateContents(this.#quill.getContents().diff(wanted), FROM_TEXT))
+    })
+  }
+
+  /** Tells the others again how we appear, after `user` began to give something else. */
+  announce(): void {
+    this.#cursors?.tellSoon()
+  }
+
+  /** Ends the binding; editor and text stay as they are. */
+  destroy(): void {
+    this.#destroyed = true
+    this.#quill.off("text-change", this.#changed)
+    this.#unobserve()
+    this.#cursors?.destroy()
+  }
+}
+
+/** Quill's history module keeps its keys and menu entries; what they do is ours, and it keeps nothing. */
+function takeHistory(quill: Quill, history: NonNullable<QuillOptions["history"]>): void {
+  const module = quill.getModule("history") as { change?: unknown; record?: unknown; transform?: unknown } | undefined
+  if (!module) return
+  module.change = (source: "undo" | "redo") => void (source === "undo" ? history.undo() : history.redo())
+  module.record = () => undefined
+  module.transform = () => undefined
+}
+
+/** The others' carets and selections, drawn over the text; and ours, told to them. */
+class Cursors {
+  readonly #quill: Quill
+  readonly #presence: Presence
+  readonly #options: QuillOptions
+  readonly #layer = document.createElement("div")
+  readonly #unobserve: () => void
+  readonly #resized: ResizeObserver
+  #seen = new Map<string, { key: string; moved: number }>()
+  #own: Range | null = null
+  #told = ""
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #fade: ReturnType<typeof setTimeout> | undefined
+  #frame: number | undefined
+
+  constructor(quill: Quill, presence: Presence, options: QuillOptions) {
+    this.#quill = quill
+    this.#presence = presence
+    this.#options = options
+    this.#layer.className = "ink-cursors"
+    // A screen reader follows the text, not where others are in it.
+    this.#layer.setAttribute("aria-hidden", "true")
+    this.#layer.style.cssText = "position: absolute; inset: 0; pointer-events: none"
+    quill.container.append(this.#layer)
+    quill.on("selection-change", this.#selected)
+    this.#unobserve = presence.observe(() => this.#drawSoon())
+    this.#resized = new ResizeObserver(() => this.#drawSoon())
+    this.#resized.observe(quill.root)
+    this.#drawSoon()
+    this.tellSoon()
+  }
+
+  readonly #selected = (range: Range | null) => {
+    // Elsewhere in the page: the place in the text stays.
+    if (range) this.#own = range
+    this.tellSoon()
+  }
+
+  /** The text changed. */
+  edited(): void {
+    this.#own = this.#quill.hasFocus() ? this.#quill.getSelection() : this.#own
+    this.tellSoon()
+    this.#drawSoon()
+  }
+
+  tellSoon(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined
+      this.#tell()
+    }, ANNOUNCE_MILLIS)
+  }
+
+  #tell(): void {
+    const { text, user } = this.#options
+    const most = text.length
+    const { index = 0, length = 0 } = this.#own ?? {}
+    const state = stateWith(this.#presence.own, user?.(), text, Math.min(index, most), Math.min(index + length, most))
+    const told = JSON.stringify(state)
+    if (told === this.#told) return
+    this.#told = told
+    try {
+      this.#presence.set(state)
+    } catch {
+      // The document is closed: nobody is left to tell.
+    }
+  }
+
+  #drawSoon(): void {
+    this.#frame ??= requestAnimationFrame(() => {
+      this.#frame = undefined
+      this.#draw()
+    })
+  }
+
+  #draw(): void {
+    const now = performance.now()
+    const seen = new Map<string, { key: string; moved: number }>()
+    const drawn: HTMLElement[] = []
+    let youngest = -Infinity
+    for (const participant of this.#participants()) {
+      const place = placeOf(participant, this.#options.text)
+      if (!place) continue
+      const last = this.#seen.get(place.session)
+      const moved = last?.key === place.key ? last.moved : now
+      seen.set(place.session, { key: place.key, moved })
+      youngest = Math.max(youngest, moved)
+      drawn.push(...this.#selection(place), ...this.#caret(place, now - moved < LABEL_MILLIS))
+    }
+    this.#seen = seen
+    this.#layer.replaceChildren(...drawn)
+    clearTimeout(this.#fade)
+    if (now - youngest < LABEL_MILLIS) this.#fade = setTimeout(() => this.#drawSoon(), LABEL_MILLIS - (now - youngest) + 20)
+  }
+
+  #participants() {
+    try {
+      return this.#presence.get()
+    } catch {
+      return []
+    }
+  }
+
+  #caret({ head, name, color }: Place, active: boolean): HTMLElement[] {
+    const bounds = this.#quill.getBounds(Math.min(head, this.#quill.getLength() - 1))
+    if (!bounds) return []
+    const caret = document.createElement("div")
+    caret.className = `ink-caret${active ? " ink-caret-active" : ""}${bounds.top < 20 ? " ink-caret-low" : ""}`
+    caret.style.cssText = `position: absolute; left: ${bounds.left}px; top: ${bounds.top}px; height: ${bounds.height}px; --ink-color: ${color}`
+    const label = document.createElement("span")
+    label.textContent = name
+    caret.append(label)
+    return [caret]
+  }
+
+  #selection({ anchor, head, color }: Place): HTMLElement[] {
+    if (anchor === head) return []
+    const most = this.#quill.getLength() - 1
+    const [start, startAt] = this.#quill.getLeaf(Math.min(anchor, head, most))
+    const [end, endAt] = this.#quill.getLeaf(Math.min(Math.max(anchor, head), most))
+    if (!start || !end) return []
+    const range = document.createRange()
+    try {
+      range.setStart(start.domNode, startAt)
+      range.setEnd(end.domNode, endAt)
+    } catch {
+      // An empty line's leaf is its <br>, which has no places within.
+      return []
+    }
+    const origin = this.#quill.container.getBoundingClientRect()
+    return [...range.getClientRects()].filter(({ width }) => width > 0).map(({ left, top, width, height }) => {
+      const part = document.createElement("div")
+      part.className = "ink-selection"
+      part.style.cssText = `position: absolute; left: ${left - origin.left}px; top: ${top - origin.top}px; width: ${width}px; height: ${height}px; --ink-color: ${color}`
+      return part
+    })
+  }
+
+  destroy(): void {
+    clearTimeout(this.#timer)
+    clearTimeout(this.#fade)
+    if (this.#frame !== undefined) cancelAnimationFrame(this.#frame)
+    this.#quill.off("selection-change", this.#selected)
+    this.#unobserve()
+    this.#resized.disconnect()
+    this.#layer.remove()
+  }
+}
