@@ -2,9 +2,10 @@
 
 mod collections;
 mod text;
+mod undo;
 mod values;
 
-use inkwire_document::{Change, Delta, Document, EditError, HybridTime, ListDelta, Origin, Value};
+use inkwire_document::{Change, Delta, Document, EditError, HybridTime, ListDelta, Origin, UndoOptions, Value};
 use inkwire_protocol::client::DocumentId;
 use js_sys::Array;
 use wasm_bindgen::prelude::*;
@@ -20,7 +21,8 @@ impl Core {
         self.client.observe_changes(DocumentId(document), true);
     }
 
-    /// The changes since the last call, flat. Each is the container's type, its name, whether the change is local, and:
+    /// The changes since the last call, flat. Each is the container's type, its name, where the change came from (0 elsewhere,
+    /// 1 here, 2 an undo or redo here), and:
     ///
     /// - 0, text: the number of steps, and two for each step: a string that is inserted, or so many units that are kept, or
     ///   deleted where it is below 0; and its attributes, an object or undefined
@@ -35,7 +37,11 @@ impl Core {
             let head = |kind: usize| {
                 flat.push(&number(kind));
                 flat.push(&JsValue::from_str(&root));
-                flat.push(&JsValue::from_bool(origin != Origin::Remote));
+                flat.push(&number(match origin {
+                    Origin::Remote => 0,
+                    Origin::Local => 1,
+                    Origin::Undo => 2,
+                }));
             };
             match delta {
                 Delta::Text(steps) => {
@@ -77,13 +83,20 @@ impl Core {
 }
 
 impl Core {
-    fn edit(
+    /// Edits a document, noting what can be undone.
+    fn edit<R>(
         &mut self,
         now: f64,
         document: u32,
-        edit: impl FnOnce(&mut Document, HybridTime) -> Result<(), EditError>,
-    ) -> Result<(), JsValue> {
-        self.client.edit(moment(now), DocumentId(document), edit).map_err(|error| Refused::from(error).into())
+        edit: impl FnOnce(&mut Document, HybridTime) -> Result<R, EditError>,
+    ) -> Result<R, JsValue> {
+        let edited = self.client.edit(moment(now), DocumentId(document), |content, time| {
+            // Kept as it is after the first time; a document that was rebuilt begins anew.
+            content.track_undo(Some(UndoOptions::default()));
+            content.undo_time(now as u64);
+            edit(content, time)
+        });
+        edited.map_err(|error| Refused::from(error).into())
     }
 }
 

@@ -7,8 +7,11 @@ import type { OpenDocument } from "./document.js"
 import { checkValue } from "./values.js"
 import type { Value } from "./values.js"
 
-/** Who made a change: this replica, or anyone else (a snapshot from the relay counts as remote). */
-export type Origin = "local" | "remote"
+/**
+ * Who made a change: this replica, anyone else (a snapshot from the relay counts as remote), or an undo or redo of this
+ * replica, which an editor has not shown yet.
+ */
+export type Origin = "local" | "remote" | "undo"
 
 /**
  * A change of a text, to be applied from its start; what follows the last step stays. The last line ends with a line break

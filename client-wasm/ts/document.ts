@@ -17,6 +17,16 @@ import type { Value } from "./values.js"
 /** Edits that the relay refused and that were taken back from the document; its `code` and message say why. */
 export type Refusal = Refused
 
+/** A place that an undo or redo changed, as it is afterwards. */
+export interface UndonePlace {
+  readonly kind: "text" | "list"
+  /** The container's name. */
+  readonly name: string
+  readonly index: number
+  /** 0 where something was deleted. */
+  readonly length: number
+}
+
 /** One open document of a client. */
 export class Doc {
   readonly #open: OpenDocument
@@ -66,6 +76,46 @@ export class Doc {
   /** The counter of this name; it needs no creating. The same name gives the same object. */
   counter(name: string): Counter {
     return this.#open.container("counter", name)
+  }
+
+  /**
+   * Takes back what was edited here last, by new edits that do the opposite; what others did stays. Edits of one task, and what
+   * follows within half a second, are taken back together. Returns the places that it changed, for an editor's selection, or
+   * undefined where there was nothing to take back.
+   *
+   * @throws {@link ReadOnly}, {@link OutboxFull}, {@link Closed}.
+   */
+  undo(): readonly UndonePlace[] | undefined {
+    return this.#open.undo(false)
+  }
+
+  /** Takes back the last {@link undo}, as long as nothing was edited here since. */
+  redo(): readonly UndonePlace[] | undefined {
+    return this.#open.undo(true)
+  }
+
+  get canUndo(): boolean {
+    return this.#open.read((core, document) => core.undo_length(document, false)) > 0
+  }
+
+  get canRedo(): boolean {
+    return this.#open.read((core, document) => core.undo_length(document, true)) > 0
+  }
+
+  /** What is edited next is undone by itself, however soon it comes. */
+  endUndoGroup(): void {
+    this.#open.quietly((core, now, document) => core.undo_break(now, document))
+  }
+
+  /** Runs `edit`, whose edits {@link undo} will not take back: those that a program makes. */
+  withoutUndo<R>(edit: () => R): R {
+    const pause = (is: boolean) => this.#open.quietly((core, now, document) => core.undo_pause(now, document, is))
+    pause(true)
+    try {
+      return edit()
+    } finally {
+      pause(false)
+    }
   }
 
   /**
@@ -140,6 +190,26 @@ export class OpenDocument {
     this.#session.flushSoon(this)
     this.deliverChanges()
     this.status.touch()
+  }
+
+  undo(again: boolean): UndonePlace[] | undefined {
+    let flat: unknown[] | undefined
+    this.edit((core, now, document) => {
+      flat = core.undo(now, document, again)
+    })
+    if (!flat) return undefined
+    const places: UndonePlace[] = []
+    for (let at = 0; at < flat.length; at += 4) {
+      const [kind, name, from, to] = flat.slice(at, at + 4) as [number, string, number, number]
+      places.push({ kind: kind === 0 ? "text" : "list", name, index: from, length: to - from })
+    }
+    return places
+  }
+
+  /** Enters the core for what changes no content. */
+  quietly(enter: (core: WasmCore, now: number, document: number) => void): void {
+    if (this.#error) throw this.#error
+    this.#session.core.call(core => enter(core, this.#session.now(), this.number))
   }
 
   setPresence(state: Uint8Array | undefined): void {
@@ -313,6 +383,9 @@ const KINDS: { readonly [K in Kind]: new (doc: OpenDocument, name: string) => Co
 /** The types by the core's numbers. */
 const NUMBERED: readonly Kind[] = ["text", "map", "list", "set", "counter"]
 
+/** Where a change came from, by the core's numbers. */
+const ORIGINS: readonly Origin[] = ["remote", "local", "undo"]
+
 /** @internal One change of one container, as its observers get it. */
 export interface ContainerChange {
   readonly kind: Kind
@@ -321,7 +394,7 @@ export interface ContainerChange {
 }
 
 /**
- * Unpacks the core's flat list of changes, `[type, name, isLocal, …]`; what follows is said at the core's `take_changes`. One
+ * Unpacks the core's flat list of changes, `[type, name, origin, …]`; what follows is said at the core's `take_changes`. One
  * flat array crosses from WebAssembly at a fraction of what objects cost.
  *
  * @internal
@@ -332,7 +405,7 @@ export function readChanges(flat: readonly unknown[]): ContainerChange[] {
   while (i < flat.length) {
     const kind = NUMBERED[flat[i++] as number]!
     const name = flat[i++] as string
-    const origin: Origin = flat[i++] ? "local" : "remote"
+    const origin = ORIGINS[flat[i++] as number]!
     let change: ContainerChange["change"]
     if (kind === "text") {
       const from = i + 1

@@ -25,8 +25,9 @@ const noIndexes = [-1, 0.5, NaN, Infinity, -Infinity, 2 ** 32, 2 ** 60]
 const noFunctions = [undefined, null, 5, "x", {}]
 /** Not quite a Uint8Array: what only looks like one would fail inside the core. */
 const noValues = [
-  undefined, {}, [], [1], () => 1, 1n, Symbol("x"), new Date(0), new Map(), new ArrayBuffer(1), new Uint16Array(1),
+  undefined, () => 1, 1n, Symbol("x"), new Date(0), new Map(), new ArrayBuffer(1), new Uint16Array(1),
   new Number(1), new String("x"), Object.create(Uint8Array.prototype), new Proxy(new Uint8Array(1), {}),
+  [undefined], { a: new Date(0) }, [[1n]],
 ]
 
 // Anything goes in here, as from a page in plain JavaScript.

@@ -102,7 +102,7 @@ test("a map holds every kind of value", () => {
   assert.equal(map.get("b"), undefined)
   assert.deepEqual(seen.at(-1), ["b", undefined, "local"])
   assert.equal(seen.length, 9)
-  for (const value of [undefined, {}, [], () => 1, 1n, Symbol("x")]) {
+  for (const value of [undefined, () => 1, 1n, Symbol("x")]) {
     assert.throws(() => map.set("x", value as never), TypeError)
   }
   assert.throws(() => map.set("x", "y".repeat(40_000)), (error: InkwireError) => error.code === "too_large")

@@ -51,13 +51,13 @@ test("positions move with a change", () => {
 
 test("the core's flat changes", () => {
   const flat = [
-    0, "body", true, 3, 2, undefined, "hi", { bold: true }, -4, undefined,
-    1, "meta", false, "title", "Plan",
-    1, "meta", false, "gone", undefined,
-    2, "tasks", true, 3, 1, ["a", { b: 1 }], -2,
-    3, "tags", false, "x", true,
-    4, "votes", false, 3,
-    0, "body", false, 1, "x", undefined,
+    0, "body", 1, 3, 2, undefined, "hi", { bold: true }, -4, undefined,
+    1, "meta", 0, "title", "Plan",
+    1, "meta", 0, "gone", undefined,
+    2, "tasks", 1, 3, 1, ["a", { b: 1 }], -2,
+    3, "tags", 0, "x", true,
+    4, "votes", 0, 3,
+    0, "body", 2, 1, "x", undefined,
   ]
   assert.deepEqual(readChanges(flat), [
     { kind: "text", name: "body", change: { delta: [{ retain: 2 }, { insert: "hi", attributes: { bold: true } }, { delete: 4 }], origin: "local" } },
@@ -66,7 +66,7 @@ test("the core's flat changes", () => {
     { kind: "list", name: "tasks", change: { delta: [{ retain: 1 }, { insert: ["a", { b: 1 }] }, { delete: 2 }], origin: "local" } },
     { kind: "set", name: "tags", change: { member: "x", has: true, origin: "remote" } },
     { kind: "counter", name: "votes", change: { value: 3, origin: "remote" } },
-    { kind: "text", name: "body", change: { delta: [{ insert: "x" }], origin: "remote" } },
+    { kind: "text", name: "body", change: { delta: [{ insert: "x" }], origin: "undo" } },
   ])
 })
 
