@@ -1,7 +1,7 @@
 // Builds dist/ from ts/, page/ and pkg/ (what wasm-bindgen made of the Rust core):
 //   dist/client/  the package: inkwire.js and the bindings, and content-hashed files that they load
 //   dist/types/   the package's types
-//   dist/page/    the demo editor: index.html and content-hashed assets
+//   dist/page/    the demo editors: index.html, rich.html and content-hashed assets
 // With --tests it builds ts/test/ into build/tests/ instead, for `node --test`.
 import { execFileSync } from "node:child_process"
 import { mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises"
@@ -16,6 +16,9 @@ const root = path.dirname(fileURLToPath(import.meta.url))
 const at = (...parts) => path.join(root, ...parts)
 const bin = name => at("node_modules", ".bin", name)
 const WASM = at("pkg", "inkwire_client_wasm_bg.wasm")
+
+/** The pages, by the name of the script that each starts with. One document's page is like the other but for its editor. */
+const PAGES = { main: "index.html", rich: "rich.html" }
 
 const common = {
   bundle: true,
@@ -89,23 +92,29 @@ async function buildPage(outdir) {
   const assets = path.join(outdir, "assets")
   const result = await esbuild.build({
     ...common,
-    entryPoints: [{ in: at("page/main.ts"), out: "editor" }, { in: at("page/style.css"), out: "editor" }],
+    entryPoints: [...Object.keys(PAGES).map(name => at("page", `${name}.ts`)), at("page/style.css"), at("page/rich.css")],
     outdir: assets,
     entryNames: "[name]-[hash]",
+    chunkNames: "chunk-[hash]",
+    splitting: true,
     minify: true,
     metafile: true,
     // The demo is a user of the published module like any other.
     alias: { ...common.alias, inkwire: "/client/inkwire.js" },
     external: ["/client/inkwire.js"],
   })
-  const named = extension =>
-    path.basename(Object.keys(result.metafile.outputs).find(name => name.endsWith(extension)))
+  const outputs = Object.entries(result.metafile.outputs)
+  const named = source => `/assets/${path.basename(outputs.find(([, { entryPoint }]) => entryPoint?.endsWith(`page/${source}`))[0])}`
   const icon = await readFile(at("page/icon.svg"))
   const iconName = `icon-${createHash("sha256").update(icon).digest("hex").slice(0, 8).toUpperCase()}.svg`
   await writeFile(path.join(assets, iconName), icon)
-  const html = (await readFile(at("page/index.html"), "utf8"))
-    .replaceAll("%ICON%", `/assets/${iconName}`)
-    .replace("%SCRIPT%", `/assets/${named(".js")}`)
-    .replace("%STYLE%", `/assets/${named(".css")}`)
-  await writeFile(path.join(outdir, "index.html"), html)
+  const template = await readFile(at("page/index.html"), "utf8")
+  for (const [script, name] of Object.entries(PAGES)) {
+    const styles = ["style.css", ...(script === "main" ? [] : [`${script}.css`])]
+    const html = template
+      .replaceAll("%ICON%", `/assets/${iconName}`)
+      .replace("%SCRIPT%", named(`${script}.ts`))
+      .replace("%STYLES%", styles.map(style => `<link rel="stylesheet" href="${named(style)}">`).join("\n    "))
+    await writeFile(path.join(outdir, name), html)
+  }
 }

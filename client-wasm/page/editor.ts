@@ -6,9 +6,8 @@ import { Compartment, EditorState } from "@codemirror/state"
 import type { Extension } from "@codemirror/state"
 import { EditorView, drawSelection, dropCursor, highlightSpecialChars, keymap, placeholder } from "@codemirror/view"
 import { tags } from "@lezer/highlight"
-import type { Doc } from "inkwire"
-import { collaboration, initialText } from "../ts/codemirror.js"
-import type { User } from "../ts/codemirror.js"
+import { announce, collaboration, initialText } from "../ts/codemirror.js"
+import type { Editor, Surroundings } from "./shell.js"
 
 const writable = new Compartment()
 
@@ -48,10 +47,8 @@ const highlight = HighlightStyle.define([
   { tag: [tags.processingInstruction, tags.contentSeparator, tags.labelName], color: "var(--faint)" },
 ])
 
-/** Makes the editor for a document's text. */
-export function makeEditor(
-  parent: HTMLElement, doc: Doc, user: () => User, onRefused: (error: unknown) => void, onEdit: (view: EditorView) => void,
-): EditorView {
+/** Makes the editor for a document's plain text. */
+export function makeEditor({ parent, doc, user, onRefused, onEdit }: Surroundings): Editor {
   const text = doc.text("body")
   const extensions: Extension[] = [
     collaboration({ text, presence: doc.presence, user, onRefused }),
@@ -69,15 +66,17 @@ export function makeEditor(
     keymap.of([...defaultKeymap, ...historyKeymap, ...searchKeymap, indentWithTab]),
     theme,
     EditorView.updateListener.of(update => {
-      if (update.docChanged) onEdit(update.view)
+      if (update.docChanged) onEdit(update.state.sliceDoc())
     }),
   ]
   const view = new EditorView({ parent, state: EditorState.create({ doc: initialText(text), extensions }) })
-  onEdit(view)
-  return view
-}
-
-/** Takes the keyboard away from those who may only read, instead of letting them type into an error. */
-export function setWritable(view: EditorView, may: boolean): void {
-  view.dispatch({ effects: writable.reconfigure(may ? [] : [EditorState.readOnly.of(true), EditorView.editable.of(false)]) })
+  onEdit(view.state.sliceDoc())
+  return {
+    setWritable: may => {
+      view.dispatch({ effects: writable.reconfigure(may ? [] : [EditorState.readOnly.of(true), EditorView.editable.of(false)]) })
+    },
+    focus: () => view.focus(),
+    announce: () => announce(view),
+    destroy: () => view.destroy(),
+  }
 }

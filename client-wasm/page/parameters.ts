@@ -32,3 +32,8 @@ export function shareLink(document: string): string {
   url.searchParams.set("document", document)
   return url.href
 }
+
+/** The address of another page of ours, for the same document in the same way. */
+export function withDocument(pathname: string): string {
+  return pathname + location.search
+}

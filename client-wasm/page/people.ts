@@ -1,4 +1,4 @@
-import type { User } from "../ts/codemirror.js"
+import type { User } from "../ts/cursors.js"
 import type { Participant } from "inkwire"
 
 const FIRST = [

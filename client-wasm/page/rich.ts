@@ -1,0 +1,4 @@
+import { makeEditor } from "./rich-editor.js"
+import { startPage } from "./shell.js"
+
+startPage(makeEditor)
