@@ -8,6 +8,8 @@
 //! - [`observe`]: changes for whoever follows
 //! - [`format`], [`delta`]: marks and what belongs to lines, one by one and as deltas
 //! - [`undo`]: own edits taken back
+//! - [`revive`]: operations that a version kept which did not know them
+//! - [`traits`]: those of the `crdts` crate
 
 mod anchor;
 mod apply;
@@ -19,7 +21,9 @@ mod lists;
 mod local;
 mod merge;
 mod observe;
+mod revive;
 mod sets;
+mod traits;
 mod undo;
 
 use std::fmt;

@@ -40,16 +40,29 @@ impl Early {
         batch.operations.len() + OVERHEAD
     }
 
+    /// What waits.
+    pub(crate) fn batches(&self) -> impl Iterator<Item = &Batch> {
+        self.batches.values()
+    }
+
+    fn is_there(&self, batch: &Batch) -> bool {
+        self.batches.get(&(batch.actor, batch.first)).is_some_and(|held| held.count >= batch.count)
+    }
+
+    /// Whether a batch may wait, or waits already; else the bytes that would wait.
+    pub(crate) fn has_room(&self, batch: &Batch) -> Result<(), usize> {
+        let bytes = self.bytes + Self::cost(batch);
+        if bytes > self.limit && !self.is_there(batch) { Err(bytes) } else { Ok(()) }
+    }
+
     /// Keeps a batch until `need` is held. Fails with the bytes that would wait.
     pub(crate) fn insert(&mut self, batch: &Batch, need: Need) -> Result<(), usize> {
         let key = (batch.actor, batch.first);
-        if self.batches.get(&key).is_some_and(|held| held.count >= batch.count) {
+        self.has_room(batch)?;
+        if self.is_there(batch) {
             return Ok(());
         }
         let bytes = self.bytes + Self::cost(batch);
-        if bytes > self.limit {
-            return Err(bytes);
-        }
         // A copy, so that a few bytes do not keep the whole message that they came in.
         let copy = Batch { operations: Bytes::copy_from_slice(&batch.operations), ..*batch };
         self.bytes = bytes;

@@ -5,19 +5,15 @@
 //! dot remains and the dot of what did it, never its member: that makes differences exact, as with deleted characters of a
 //! text. Of several removals of one addition the least dot is remembered; a removal goes before a replacement.
 
+mod gone;
+
 use bytes::Bytes;
 
 use crate::ids::Actor;
 use crate::ordered::OrderedMap;
-use crate::text::span::Id;
-
-/// What became of an addition.
-#[derive(Copy, Clone, Eq, PartialEq, Debug)]
-pub(crate) struct Gone {
-    /// The removal's dot, or the author's next addition of the member.
-    pub(crate) by: Id,
-    pub(crate) is_replaced: bool,
-}
+use crate::text::span::{Deletion, Id};
+pub(crate) use gone::GoneRun;
+use gone::GoneRuns;
 
 /// A set's whole state.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +22,7 @@ pub(crate) struct Set {
     members: OrderedMap<Bytes, Vec<Id>>,
     /// The additions of what is in it.
     additions: OrderedMap<Id, Bytes>,
-    gone: OrderedMap<Id, Gone>,
+    gone: GoneRuns,
 }
 
 impl Set {
@@ -55,15 +51,16 @@ impl Set {
 
     /// What took an addition away.
     pub(crate) fn gone_by(&self, id: Id) -> Option<Id> {
-        self.gone.get(&id).map(|gone| gone.by)
+        let span = self.gone.find(id)?.span;
+        Some(span.deletion().at(id.counter - span.id.counter))
     }
 
     pub(crate) fn additions(&self) -> impl ExactSizeIterator<Item = (Id, &Bytes)> {
         self.additions.iter().map(|(&id, member)| (id, member))
     }
 
-    pub(crate) fn gone(&self) -> impl ExactSizeIterator<Item = (Id, Gone)> {
-        self.gone.iter().map(|(&id, &gone)| (id, gone))
+    pub(crate) fn gone(&self) -> impl ExactSizeIterator<Item = GoneRun> {
+        self.gone.iter()
     }
 
     /// An author's addition of a member, while that keeps it in.
@@ -80,7 +77,8 @@ impl Set {
             Some(held) => {
                 let replaced = std::mem::replace(held, id);
                 self.additions.remove(&replaced);
-                self.gone.insert(replaced, Gone { by: id, is_replaced: true });
+                let by = Deletion { dot: id, ..Deletion::NONE };
+                self.gone.put(GoneRun::new(replaced, 1, by, true));
             }
             None => ids.push(id),
         }
@@ -88,36 +86,39 @@ impl Set {
         is_new
     }
 
-    /// Takes an addition away, or remembers the lesser dot that did; without effect on what is no addition of this set.
-    /// Returns the member if it is not there any more.
-    pub(crate) fn remove(&mut self, actors: &[Actor], id: Id, gone: Gone) -> Option<Bytes> {
-        if let Some(held) = self.gone.get_mut(&id) {
-            let order = |gone: &Gone| (gone.is_replaced, actors[gone.by.actor as usize], gone.by.counter);
-            if order(&gone) < order(held) {
-                *held = gone;
+    /// Takes a run of additions away, and remembers the lesser dots that did; without effect on what is no addition of this
+    /// set. Returns the members that are not there any more.
+    pub(crate) fn remove(&mut self, actors: &[Actor], run: GoneRun) -> Vec<Bytes> {
+        let (from, length) = (run.span.id, run.span.len());
+        let part = |id: Id, length: u32| {
+            let offset = id.counter - from.counter;
+            GoneRun { span: run.span.part(offset, offset + length), ..run }
+        };
+        for held in self.gone.within(from, length) {
+            self.gone.lessen(actors, part(held.span.id, held.span.len()));
+        }
+        let to = Id { counter: from.counter.saturating_add(length), ..from };
+        let here: Vec<Id> = self.additions.range(from..to).map(|(&id, _)| id).collect();
+        let mut left = Vec::new();
+        for id in here {
+            let Some(member) = self.additions.remove(&id) else { continue };
+            self.gone.put(part(id, 1));
+            let ids = self.members.get_mut(&member);
+            if ids.is_some_and(|ids| {
+                ids.retain(|&held| held != id);
+                ids.is_empty()
+            }) {
+                self.members.remove(&member);
+                left.push(member);
             }
-            return None;
         }
-        let member = self.additions.remove(&id)?;
-        self.gone.insert(id, gone);
-        let ids = self.members.get_mut(&member)?;
-        ids.retain(|&held| held != id);
-        if !ids.is_empty() {
-            return None;
-        }
-        self.members.remove(&member);
-        Some(member)
+        left
     }
 
-    /// The additions among a run of dots, those that are gone too: what a removal may be about.
-    pub(crate) fn known(&self, from: Id, length: u32) -> Vec<Id> {
-        let to = Id { actor: from.actor, counter: from.counter.saturating_add(length) };
-        let (here, gone) = (self.additions.range(from..to), self.gone.range(from..to));
-        here.map(|(&id, _)| id).chain(gone.map(|(&id, _)| id)).collect()
-    }
-
-    /// An addition of which only its end is known, from a snapshot.
-    pub(crate) fn insert_gone(&mut self, id: Id, gone: Gone) {
-        self.gone.insert(id, gone);
+    /// Additions of which only their end is known, from a snapshot.
+    pub(crate) fn insert_gone(&mut self, run: GoneRun) {
+        if self.gone.within(run.span.id, run.span.len()).is_empty() {
+            self.gone.put(run);
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Random histories against a plain model; encodings; hostile input.
 
+mod containers;
 mod editing;
 mod encodings;
 mod exchange;

@@ -103,6 +103,28 @@ pub(crate) struct Placed<'a> {
     pub(crate) operation: Operation<'a>,
 }
 
+impl Placed<'_> {
+    /// Every run of dots that it refers to.
+    pub(crate) fn references(&self, mut each: impl FnMut(Reference, u32)) {
+        match self.operation {
+            Operation::Insert { left, right, .. } | Operation::ListInsert { origins: Some((left, right)), .. } => {
+                [left, right].into_iter().flatten().for_each(|origin| each(origin, 1));
+            }
+            Operation::Continue { .. } | Operation::ListInsert { origins: None, .. } => {
+                each(Reference { index: 0, counter: self.first - 1 }, 1);
+            }
+            Operation::Delete(ranges) | Operation::ListDelete(ranges) | Operation::SetRemove(ranges) => {
+                ranges.for_each(|(from, length)| each(from, length));
+            }
+            Operation::Mark { start, end, .. } => {
+                [start.at, end.at].into_iter().flatten().for_each(|at| each(at, 1));
+            }
+            Operation::Block { targets, .. } => targets.flatten().for_each(|target| each(target, 1)),
+            Operation::Set { .. } | Operation::SetAdd { .. } | Operation::Count { .. } | Operation::Unknown { .. } => {}
+        }
+    }
+}
+
 /// The ranges that a delete names.
 #[derive(Copy, Clone)]
 pub(crate) struct Ranges<'a> {

@@ -40,6 +40,16 @@ impl Document {
         Ok(Applied::New)
     }
 
+    /// Whether [`apply`](Self::apply) would take a batch.
+    pub(super) fn may_apply(&self, batch: &Batch) -> Result<(), ApplyError> {
+        let need = self.examine(batch)?;
+        let is_held = batch.last() <= u64::from(self.held(batch.actor));
+        if need.is_none() || is_held {
+            return Ok(());
+        }
+        self.early.has_room(batch).map_err(|bytes| ApplyError::EarlyBufferFull { bytes, limit: self.early.limit })
+    }
+
     /// Bytes of batches that wait for what they refer to.
     pub fn early_bytes(&self) -> usize {
         self.early.bytes()
@@ -141,7 +151,7 @@ impl Document {
         }
     }
 
-    fn operation(&mut self, author: u32, held: u32, table: &[Actor], indices: &[u32], placed: &Placed<'_>) {
+    pub(super) fn operation(&mut self, author: u32, held: u32, table: &[Actor], indices: &[u32], placed: &Placed<'_>) {
         let id = |reference: Reference| Id { actor: indices[reference.index as usize], counter: reference.counter };
         let Placed { root, first, count, operation } = *placed;
         let dot = Id { actor: author, counter: first };

@@ -8,12 +8,12 @@ use super::merge::Part;
 use crate::change::Origin;
 use crate::list::List;
 use crate::messagepack::Writer;
-use crate::set::Gone;
+use crate::set::GoneRun;
 use crate::snapshot::SnapshotError;
 use crate::snapshot::containers::{Containers, CounterState, ListState, SetState};
 use crate::snapshot::state::{State, TextState};
 use crate::text::Text;
-use crate::text::span::{Deletion, Id, Span, Step};
+use crate::text::span::{Deletion, Id, Span};
 use crate::value::Value;
 
 impl Document {
@@ -37,12 +37,9 @@ impl Document {
                 state.additions.push(id);
                 state.members.push(member);
             }
-            let mut gone: Vec<(Id, Gone)> =
-                set.gone().map(|(id, gone)| (moved(id), Gone { by: moved(gone.by), ..gone })).collect();
-            gone.sort_unstable_by_key(|&(id, _)| id);
-            for (id, Gone { by, is_replaced }) in gone {
-                state.push_gone((id, 1, Deletion { dot: by, step: Step::Same }, is_replaced));
-            }
+            let mut gone: Vec<GoneRun> = set.gone().map(|run| run.renumbered(&moved)).collect();
+            gone.sort_unstable_by_key(|run| run.span.id);
+            gone.into_iter().for_each(|run| state.push_gone(run));
             containers.sets.push(state);
         }
         for (name, counter) in &self.counters {
@@ -123,15 +120,15 @@ impl Document {
             }
         }
         // After them: who adds again what is there has not removed it.
-        for &(id, length, deletion, is_replaced) in &set.gone {
-            for offset in 0..length {
-                let (id, by) = (moved(id.plus(offset)), moved(deletion.at(offset)));
-                let gone = Gone { by, is_replaced };
-                if id.counter > self.held[id.actor as usize] {
-                    self.sets.entry(set.name.clone()).or_default().insert_gone(id, gone);
-                } else {
-                    self.remove_addition(&set.name, id, gone, Origin::Remote);
-                }
+        for &run in &set.gone {
+            let run = run.renumbered(&moved);
+            let (id, length) = (run.span.id, run.span.len());
+            let known = (self.held[id.actor as usize] + 1).saturating_sub(id.counter).min(length);
+            if known > 0 {
+                self.remove_run(&set.name, run.part(0, known), Origin::Remote);
+            }
+            if known < length {
+                self.sets.entry(set.name.clone()).or_default().insert_gone(run.part(known, length));
             }
         }
     }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::Document;
+use super::revive::Revived;
 use crate::change::Origin;
 use crate::ids::{Actor, VersionVector};
 use crate::ordered::OrderedMap;
@@ -62,10 +63,15 @@ impl Document {
             }
         }
         self.merge_containers(state.containers, list_orders, &table, moved);
+        let mut revived = Vec::new();
         for (id, kept) in state.kept {
             let id = moved(id);
             if id.counter > self.held[id.actor as usize] {
-                self.kept.insert((self.actors[id.actor as usize], id.counter), kept);
+                let dot = (self.actors[id.actor as usize], id.counter);
+                match Revived::new(dot, kept) {
+                    Ok(known) => revived.push(known),
+                    Err(kept) => drop(self.kept.insert(dot, kept)),
+                }
             }
         }
         let mut grown = Vec::new();
@@ -75,6 +81,7 @@ impl Document {
                 grown.push(range.actor);
             }
         }
+        self.revive(revived);
         if let Some(local) = &mut self.local {
             local.next = local.next.max(u64::from(self.held[local.index as usize]) + 1);
         }

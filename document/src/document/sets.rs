@@ -10,8 +10,8 @@ use super::{Document, EditError};
 use crate::batch::RootType;
 use crate::change::{Change, Delta, Origin};
 use crate::ids::Dot;
-use crate::set::{Gone, Set};
-use crate::text::span::Id;
+use crate::set::{GoneRun, Set};
+use crate::text::span::{Deletion, Id, Span};
 use crate::transaction::MAX_RANGES;
 use crate::undo::Deed;
 use crate::value::Value;
@@ -91,9 +91,8 @@ impl Document {
                 self.note_removed(name, dot, ids);
             }
             self.transaction.set_remove(name, dot.counter, ids);
-            for &id in ids {
-                self.remove_addition(name, id, Gone { by: dot, is_replaced: false }, origin);
-            }
+            let by = Deletion { dot, ..Deletion::NONE };
+            ids.iter().for_each(|&id| self.remove_run(name, GoneRun::new(id, 1, by, false), origin));
             self.advance(dot.actor, 1);
         }
         self.transaction.edits += usize::from(!ids.is_empty());
@@ -121,9 +120,9 @@ impl Document {
         }
     }
 
-    pub(super) fn remove_addition(&mut self, root: &str, id: Id, gone: Gone, origin: Origin) {
+    pub(super) fn remove_run(&mut self, root: &str, run: GoneRun, origin: Origin) {
         let Some(set) = self.sets.get_mut(root) else { return };
-        if let Some(member) = set.remove(&self.actors, id, gone) {
+        for member in set.remove(&self.actors, run) {
             self.note_set(root, &member, false, origin);
         }
     }
@@ -146,11 +145,11 @@ impl Document {
     }
 
     pub(super) fn apply_set_remove(&mut self, root: &str, dot: Id, ranges: impl Iterator<Item = (Id, u32)>) {
+        let by = Deletion { dot, ..Deletion::NONE };
         for (from, length) in ranges {
-            let known = self.sets.get(root).map_or(Vec::new(), |set| set.known(from, length));
-            for id in known {
-                self.remove_addition(root, id, Gone { by: dot, is_replaced: false }, Origin::Remote);
-            }
+            // No run is as long as that; what is cut off is no addition.
+            let length = length.min(Span::MAX_LENGTH);
+            self.remove_run(root, GoneRun::new(from, length, by, false), Origin::Remote);
         }
     }
 }

@@ -8,7 +8,8 @@ use super::{SnapshotError, section as kinds};
 use crate::counter::Share;
 use crate::list::elements;
 use crate::messagepack::Reader;
-use crate::text::span::{Deletion, Id, Span};
+use crate::set::GoneRun;
+use crate::text::span::{Id, Span};
 use crate::value::pass_canonical;
 
 /// Encoded values, one after another.
@@ -53,12 +54,8 @@ pub(crate) struct SetState {
     pub(crate) name: Box<str>,
     pub(crate) additions: Vec<Id>,
     pub(crate) members: Values,
-    /// Runs, by what, and whether that replaced them.
     pub(crate) gone: Vec<GoneRun>,
 }
-
-/// Additions with consecutive counters that are gone.
-pub(crate) type GoneRun = (Id, u32, Deletion, bool);
 
 /// A counter: what each actor added, in order of the actors.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -93,7 +90,7 @@ impl Containers {
         self.lists.iter().for_each(|list| list.text.ids(&mut each));
         for set in &self.sets {
             set.additions.iter().copied().for_each(&mut each);
-            set.gone.iter().flat_map(|&(id, _, by, _)| [id, by.dot]).for_each(&mut each);
+            set.gone.iter().flat_map(|run| [run.span.id, run.span.deletion().dot]).for_each(&mut each);
         }
     }
 
@@ -102,9 +99,7 @@ impl Containers {
         self.lists.iter_mut().for_each(|list| list.text.renumber(&moved));
         for set in &mut self.sets {
             set.additions.iter_mut().for_each(|id| *id = moved(*id));
-            for (id, _, by, _) in &mut set.gone {
-                (*id, by.dot) = (moved(*id), moved(by.dot));
-            }
+            set.gone.iter_mut().for_each(|run| *run = run.renumbered(&moved));
         }
         for (actor, share) in self.counters.iter_mut().flat_map(|counter| &mut counter.shares) {
             *actor = moved(Id { actor: *actor, counter: share.last }).actor;
@@ -179,17 +174,23 @@ impl ListState {
 }
 
 impl SetState {
-    /// Adds a run that follows the last one, joined with it where it goes on.
-    pub(crate) fn push_gone(&mut self, (id, length, by, is_replaced): GoneRun) {
-        let new = Span::new(id, length, by);
-        if let Some(last) = self.gone.last_mut()
-            && last.3 == is_replaced
-            && let Some(joined) = Span::new(last.0, last.1, last.2).joined(&new)
-        {
-            (last.1, last.2) = (joined.len(), joined.deletion());
-            return;
+    /// Adds a run that follows the last one, joined with it as far as it goes on: what results depends on the additions alone,
+    /// not on how they came to be divided.
+    pub(crate) fn push_gone(&mut self, run: GoneRun) {
+        if let Some(last) = self.gone.last_mut() {
+            if let Some(joined) = last.joined(&run) {
+                *last = joined;
+                return;
+            }
+            if run.span.len() > 1
+                && let Some(joined) = last.joined(&run.part(0, 1))
+            {
+                *last = joined;
+                self.gone.push(run.part(1, run.span.len()));
+                return;
+            }
         }
-        self.gone.push((id, length, by, is_replaced));
+        self.gone.push(run);
     }
 
     fn difference(&self, held: &[u32]) -> Self {
@@ -200,18 +201,16 @@ impl SetState {
                 part.members.push(self.members.get(index));
             }
         }
-        for &(id, length, by, is_replaced) in &self.gone {
-            let whole = Span::new(id, length, by);
+        for run in &self.gone {
+            let (id, length) = (run.span.id, run.span.len());
             let known = (held[id.actor as usize] + 1).saturating_sub(id.counter).min(length);
             if known > 0
-                && let Some((from, to)) = whole.part(0, known).lacked_deletions(held)
+                && let Some((from, to)) = run.span.part(0, known).lacked_deletions(held)
             {
-                let lacked = whole.part(from, to);
-                part.push_gone((lacked.id, lacked.len(), lacked.deletion(), is_replaced));
+                part.push_gone(run.part(from, to));
             }
             if known < length {
-                let new = whole.part(known, length);
-                part.push_gone((new.id, new.len(), new.deletion(), is_replaced));
+                part.push_gone(run.part(known, length));
             }
         }
         part
@@ -229,10 +228,11 @@ impl SetState {
         part(&self.members.bytes, out);
         let mut gone = Vec::new();
         before = Id::NONE;
-        for &(id, length, by, is_replaced) in &self.gone {
-            step(&mut before, id, length, &mut gone);
+        for &GoneRun { span, is_replaced } in &self.gone {
+            let length = span.len();
+            step(&mut before, span.id, length, &mut gone);
             number(u64::from(length - 1) << 1 | u64::from(is_replaced), &mut gone);
-            write_deletion(id, length, by, |actor| actor, &mut gone);
+            write_deletion(span.id, length, span.deletion(), |actor| actor, &mut gone);
         }
         number(self.gone.len() as u64, out);
         part(&gone, out);
@@ -261,7 +261,7 @@ impl SetState {
             known(actors, id, length)?;
             before.counter = id.counter + (length - 1);
             let by = read_deletion(&mut gone, id, length, actors)?;
-            set.gone.push((id, length, by, head & 1 != 0));
+            set.gone.push(GoneRun::new(id, length, by, head & 1 != 0));
         }
         if ids.0.is_empty() && gone.0.is_empty() { Ok(set) } else { Err(RANGE) }
     }

@@ -9,11 +9,11 @@ use crate::{
     SnapshotError, Value, fold,
 };
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn unhex(text: &str) -> Vec<u8> {
+pub(super) fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
     digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
@@ -30,7 +30,7 @@ pub(super) fn apply_all(document: &mut Document, batches: &[Batch]) {
     }
 }
 
-fn stored(document: &mut Document) -> Vec<String> {
+pub(super) fn stored(document: &mut Document) -> Vec<String> {
     let batches = document.take_batches();
     batches
         .iter()
