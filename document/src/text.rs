@@ -15,6 +15,7 @@
 //! - [`anchor`]: places that stay with their characters
 //! - [`marks`], [`format`], [`shown`], [`edges`]: marks and what belongs to lines, how they come, show and grow
 //! - [`compare`]: what became of one state's characters in another
+//! - [`winners`]: which mark of a kind holds where
 //! - [`build`]: out to a snapshot and in from one
 
 mod anchor;
@@ -32,6 +33,7 @@ mod runs;
 mod shown;
 pub(crate) mod span;
 mod tree;
+mod winners;
 
 use format::Format;
 use origins::Origins;

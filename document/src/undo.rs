@@ -3,10 +3,13 @@
 mod runs;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::batch::RootType;
+use crate::formatting::Attributes;
+use crate::text::marks::Slot;
 use crate::text::span::Id;
 use crate::value::Value;
 use runs::Runs;
@@ -37,17 +40,45 @@ impl Default for UndoOptions {
     }
 }
 
+/// Characters that showed the same formatting.
+#[derive(Clone, Debug)]
+pub(crate) struct Shown {
+    pub(crate) scalars: usize,
+    pub(crate) attributes: Attributes,
+}
+
 /// What was deleted of a text or a list.
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
-    Text(String),
+    /// With what it showed, in order; with nothing where the text had no formatting.
+    Text(String, Vec<Shown>),
     Values(Vec<Value>),
+}
+
+/// A part of a text that a mark was laid over, what held there before and by which dot.
+#[derive(Clone, Debug)]
+pub(crate) struct Stretch {
+    pub(crate) start: Slot,
+    pub(crate) end: Slot,
+    pub(crate) value: Option<Arc<Value>>,
+    pub(crate) by: Option<Id>,
+}
+
+/// A line that was written to, what it had before and by which dot.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    pub(crate) line: Id,
+    pub(crate) value: Option<Arc<Value>>,
+    pub(crate) by: Option<Id>,
 }
 
 impl Content {
     fn bytes(&self) -> usize {
         match self {
-            Content::Text(text) => text.len(),
+            Content::Text(text, shown) => {
+                let shown = shown.iter().flat_map(|shown| &shown.attributes);
+                text.len() + shown.map(|(key, value)| key.len() + value.encoded_len_bound() + OVERHEAD).sum::<usize>()
+            }
             Content::Values(values) => values.iter().map(|value| value.encoded_len_bound() + 32).sum(),
         }
     }
@@ -55,7 +86,17 @@ impl Content {
     /// Both, in order.
     pub(crate) fn append(&mut self, after: Self) {
         match (self, after) {
-            (Content::Text(text), Content::Text(after)) => text.push_str(&after),
+            (Content::Text(text, shown), Content::Text(after, more)) => {
+                if !shown.is_empty() || !more.is_empty() {
+                    let plain = |text: &str| Shown { scalars: text.chars().count(), attributes: Attributes::new() };
+                    if shown.is_empty() {
+                        shown.push(plain(text));
+                    }
+                    let more = if more.is_empty() { vec![plain(&after)] } else { more };
+                    shown.extend(more);
+                }
+                text.push_str(&after);
+            }
             (Content::Values(values), Content::Values(after)) => values.extend(after),
             // A root has one type.
             _ => {}
@@ -65,7 +106,17 @@ impl Content {
     /// A part of it, by scalars or elements.
     pub(crate) fn part(&self, from: usize, count: usize) -> Self {
         match self {
-            Content::Text(text) => Content::Text(text.chars().skip(from).take(count).collect()),
+            Content::Text(text, shown) => {
+                let (mut at, mut parts) = (0, Vec::new());
+                for Shown { scalars, attributes } in shown {
+                    let reach = (at + scalars).min(from + count).saturating_sub(at.max(from));
+                    if reach > 0 {
+                        parts.push(Shown { scalars: reach, attributes: attributes.clone() });
+                    }
+                    at += scalars;
+                }
+                Content::Text(text.chars().skip(from).take(count).collect(), parts)
+            }
             Content::Values(values) => Content::Values(values.iter().skip(from).take(count).cloned().collect()),
         }
     }
@@ -94,6 +145,10 @@ pub(crate) enum Deed {
     Removed { member: Bytes, additions: Vec<Id> },
     /// A counter was changed.
     Counted { amount: i64 },
+    /// A mark was laid, by the first dot; the others say what it said where an undo brought it back.
+    Marked { key: Box<str>, written: Vec<Id>, before: Vec<Stretch> },
+    /// Lines were written to, likewise.
+    Lined { key: Box<str>, written: Vec<Id>, before: Vec<Line> },
 }
 
 #[derive(Clone, Debug)]
@@ -110,6 +165,8 @@ impl Step {
             Deed::Deleted { pieces, .. } => pieces.iter().map(|piece| piece.content.bytes() + OVERHEAD).sum(),
             Deed::Wrote { key, before, .. } => key.len() + before.as_ref().map_or(0, Value::encoded_len_bound),
             Deed::Removed { member, additions } => member.len() + additions.len() * 8,
+            Deed::Marked { key, before, .. } => key.len() + before.len() * OVERHEAD,
+            Deed::Lined { key, before, .. } => key.len() + before.len() * OVERHEAD,
             Deed::Added { .. } | Deed::Counted { .. } => 0,
         };
         OVERHEAD + self.root.len() + deed
@@ -192,6 +249,13 @@ impl Undo {
         (self.undo.len(), self.redo.len())
     }
 
+    /// Edits of that actor are own ones.
+    pub(crate) fn add_own(&mut self, actor: u32) {
+        if !self.own.contains(&actor) {
+            self.own.push(actor);
+        }
+    }
+
     pub(crate) fn is_own(&self, actor: u32) -> bool {
         self.own.contains(&actor)
     }
@@ -222,6 +286,21 @@ impl Undo {
                 }
                 Deed::Removed { additions, .. } => additions.iter_mut().for_each(id),
                 Deed::Counted { .. } => {}
+                Deed::Marked { written, before, .. } => {
+                    written.iter_mut().for_each(id);
+                    for stretch in before {
+                        id(&mut stretch.start.id);
+                        id(&mut stretch.end.id);
+                        stretch.by.iter_mut().for_each(id);
+                    }
+                }
+                Deed::Lined { written, before, .. } => {
+                    written.iter_mut().for_each(id);
+                    for line in before {
+                        id(&mut line.line);
+                        line.by.iter_mut().for_each(id);
+                    }
+                }
             }
         }
     }
@@ -256,9 +335,7 @@ impl Undo {
 
     /// The group that takes what is done now.
     fn group(&mut self, actor: u32) -> &mut Group {
-        if !self.own.contains(&actor) {
-            self.own.push(actor);
-        }
+        self.add_own(actor);
         match self.doing {
             Doing::Undo => {}
             Doing::Redo => return self.undo.back_mut().unwrap_or(&mut self.current),
@@ -371,7 +448,21 @@ impl Undo {
                 Deed::Deleted { guard, .. } => guard.iter_mut().for_each(moved),
                 Deed::Wrote { written, .. } => moved(written),
                 Deed::Added { id, .. } => moved(id),
-                Deed::Removed { .. } | Deed::Counted { .. } => {}
+                Deed::Lined { before, .. } => before.iter_mut().for_each(|line| moved(&mut line.line)),
+                Deed::Marked { .. } | Deed::Removed { .. } | Deed::Counted { .. } => {}
+            }
+        }
+    }
+
+    /// Says that formatting of a dot is said by another as well.
+    pub(crate) fn also(&mut self, old: Id, new: Id) {
+        let groups = self.undo.iter_mut().chain(&mut self.redo).chain([&mut self.current]);
+        for step in groups.flat_map(|group| &mut group.steps) {
+            if let Deed::Marked { written, .. } | Deed::Lined { written, .. } = &mut step.deed
+                && written.contains(&old)
+                && !written.contains(&new)
+            {
+                written.push(new);
             }
         }
     }

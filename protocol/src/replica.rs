@@ -531,8 +531,12 @@ impl Replica {
 
     /// The rebuilt state is whole: from now on the application sees it.
     fn reveal(&mut self) {
-        let Some(old) = self.shown.take() else { return };
+        let Some(mut old) = self.shown.take() else { return };
+        // What could be undone still can be; what is made again is no new edit.
+        self.document.adopt_undo(&mut old);
+        self.document.undo_pause(true);
         let lost = self.remake();
+        self.document.undo_pause(false);
         self.refuse(lost);
         self.news.status = true;
         if self.observing {

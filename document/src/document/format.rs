@@ -169,7 +169,8 @@ impl Document {
             return Ok(());
         }
         let mark = Mark { start, end, marker, value: shared(value.clone()) };
-        self.with_formatted(name, Origin::Local, |text| text.mark(key, mark));
+        self.note_mark(name, id, start, end, key);
+        self.with_formatted(name, self.own_origin(), |text| text.mark(key, mark));
         let place = FormatPlace::Range(start, end);
         self.transaction.format(name, id.counter, FormatEdit { place, key: key.into(), value, time: marker.time });
         self.advance(id.actor, 1);
@@ -191,7 +192,8 @@ impl Document {
             let marker = self.format_marker(name, now)?;
             let id = self.next_dot(name, 1)?;
             let val = shared(value.clone());
-            self.with_formatted(name, Origin::Local, |text| {
+            self.note_lines(name, id, lines, key);
+            self.with_formatted(name, self.own_origin(), |text| {
                 lines.iter().for_each(|&line| text.write_block(line, key, Attribute { val: val.clone(), marker }));
             });
             let (place, value) = (FormatPlace::Lines(lines.to_vec()), value.clone());

@@ -2,19 +2,23 @@
 //!
 //! What others did is never taken back. An insert's undo deletes what is still there of it. A deletion's undo inserts the
 //! content again, right after where each run of it was, unless another deleted it too. A key gets back what it held before
-//! only while the own write is its last; a member is removed only by the own addition.
+//! only while the own write is its last; a member is removed only by the own addition; formatting goes back where the own
+//! still holds.
+
+mod formatting;
 
 use crate::ordered::OrderedMap;
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::lists::member;
 use super::{Document, EditError, Position};
 use crate::batch::RootType;
 use crate::change::{Origin, Unit};
-use crate::ids::HybridTime;
+use crate::ids::{Dot, HybridTime};
 use crate::text::Text;
 use crate::text::span::Id;
-use crate::undo::{Content, Deed, Doing, Piece, Step, Undo, UndoOptions};
+use crate::undo::{Content, Deed, Doing, Piece, Shown, Step, Undo, UndoOptions};
 
 /// What an undo or redo changed.
 #[derive(Clone, Eq, PartialEq, Debug, Default)]
@@ -86,7 +90,18 @@ impl Document {
         let Some(mut undo) = from.undo.take() else { return };
         let moved: Vec<u32> = from.actors.iter().map(|&actor| self.intern(actor)).collect();
         undo.renumber(|actor| moved.get(actor as usize).copied().unwrap_or(actor));
+        if let Some(local) = self.local {
+            undo.add_own(local.index);
+        }
         self.undo = Some(undo);
+    }
+
+    /// Says that what an own edit brought in, from a dot on, came in again as another's: of a text, a list or a set.
+    pub fn undo_moved(&mut self, old: Dot, length: u32, new: Dot) {
+        let (Some(old), Some(new)) = (self.id_of(old), self.id_of(new)) else { return };
+        if let Some(undo) = &mut self.undo {
+            undo.replace(old, length, new);
+        }
     }
 
     /// Takes back the last group of own edits that was not, by new edits; `None` where there is none. Groups of which there
@@ -124,11 +139,7 @@ impl Document {
     /// What an own deletion is about to take away, where that is noted.
     pub(super) fn pieces(&self, root_type: RootType, root: &str, index: usize, count: usize) -> Option<Vec<Piece>> {
         self.undo.as_ref().filter(|undo| !undo.is_paused)?;
-        let mut at = index;
-        let mut piece = |(id, length): (Id, u32), content: Content| {
-            at += length as usize;
-            Piece { id, length, content }
-        };
+        let piece = |(id, length): (Id, u32), content: Content| Piece { id, length, content };
         Some(match root_type {
             RootType::List => {
                 let list = self.lists.get(root)?;
@@ -142,9 +153,16 @@ impl Document {
                 let text = self.texts.get(root)?;
                 let content = text.slice(index..index + count);
                 let mut characters = content.chars();
-                text.runs(index, count)
-                    .map(|run| piece(run, Content::Text(characters.by_ref().take(run.1 as usize).collect())))
-                    .collect()
+                let mut shown = VecDeque::new();
+                if text.is_formatted() {
+                    let pieces = text.pieces(index..index + count).into_iter();
+                    shown.extend(pieces.map(|(text, attributes)| Shown { scalars: text.chars().count(), attributes }));
+                }
+                let pieces = text.runs(index, count).map(|run| {
+                    let part = characters.by_ref().take(run.1 as usize).collect();
+                    piece(run, Content::Text(part, take_shown(&mut shown, run.1 as usize)))
+                });
+                pieces.collect()
             }
         })
     }
@@ -184,7 +202,7 @@ impl Document {
                 if guard.is_some_and(|guard| self.deleted_by_another(root_type, &root, guard)) {
                     return Ok(());
                 }
-                self.bring_back(root_type, &root, pieces, touched)
+                self.bring_back(root_type, &root, pieces, now, touched)
             }
             Deed::Wrote { key, written, before, replaced } => {
                 let Some(last) = self.key_dot(&root, &key).filter(|&last| last == written) else { return Ok(()) };
@@ -225,6 +243,8 @@ impl Document {
                 }
                 Ok(())
             }
+            Deed::Marked { key, written, before } => self.unmark_again(&root, &key, (&written, before), now, touched),
+            Deed::Lined { key, written, before } => self.unline(&root, &key, (&written, before), now),
             Deed::Counted { amount } => match amount.checked_neg() {
                 Some(opposite) => self.counter_add(&root, opposite),
                 None => self.counter_add(&root, i64::MAX).and_then(|()| self.counter_add(&root, 1)),
@@ -294,6 +314,7 @@ impl Document {
         root_type: RootType,
         root: &str,
         pieces: Vec<Piece>,
+        now: HybridTime,
         touched: &mut Vec<Touched>,
     ) -> Result<(), EditError> {
         let parts: Vec<Piece> = pieces.iter().flat_map(|piece| self.parts(root_type, root, piece)).collect();
@@ -316,7 +337,7 @@ impl Document {
                 chain.extend(parts[index].take());
                 next = followers[index];
             }
-            self.insert_again(root_type, root, chain, touched)?;
+            self.insert_again(root_type, root, chain, now, touched)?;
         }
         Ok(())
     }
@@ -349,6 +370,7 @@ impl Document {
         root_type: RootType,
         root: &str,
         chain: Vec<Piece>,
+        now: HybridTime,
         touched: &mut Vec<Touched>,
     ) -> Result<(), EditError> {
         let runs: Vec<(Id, u32)> = chain.iter().map(|part| (part.id, part.length)).collect();
@@ -359,8 +381,12 @@ impl Document {
         contents.for_each(|more| content.append(more));
         let left = last.plus(length - 1);
         let id = self.next_dot(root, count as usize)?;
+        let mut shown = Vec::new();
         match content {
-            Content::Text(text) => self.insert_text_after(root, left, id, &text, count),
+            Content::Text(text, showed) => {
+                self.insert_text_after(root, left, id, &text, count);
+                shown = showed;
+            }
             Content::Values(values) => self.insert_values_after(root, left, id, values),
         }
         let mut at = id;
@@ -371,7 +397,7 @@ impl Document {
             }
         }
         touched.push((root_type, root.into(), id, id.plus(count - 1)));
-        Ok(())
+        if shown.is_empty() { Ok(()) } else { self.show_again(root, id, shown, now) }
     }
 
     fn place(&self, (root_type, root, first, last): Touched) -> Option<UndonePlace> {
@@ -383,4 +409,21 @@ impl Document {
         };
         Some(UndonePlace { root_type, root: root.into(), range: unit(from)..unit(to.max(from)) })
     }
+}
+
+/// Takes what so many characters showed off the front.
+fn take_shown(shown: &mut VecDeque<Shown>, count: usize) -> Vec<Shown> {
+    let (mut taken, mut left) = (Vec::new(), count);
+    while left > 0
+        && let Some(first) = shown.front_mut()
+    {
+        let scalars = first.scalars.min(left);
+        taken.push(Shown { scalars, attributes: first.attributes.clone() });
+        first.scalars -= scalars;
+        left -= scalars;
+        if first.scalars == 0 {
+            shown.pop_front();
+        }
+    }
+    taken
 }

@@ -38,8 +38,8 @@ pub fn merge(one: &Snapshot, other: &Snapshot) -> Result<Bytes, MergeError> {
     let bodies = [one, other].map(|snapshot| &snapshot.bytes()[HEADER..]);
     let [one_rest, other_rest] = bodies.map(decode_other_sections);
     let rests = [one_rest?, other_rest?];
-    // What formatting is in effect depends on where characters are.
-    if rests.iter().any(|rest| !rest.formats.is_empty()) {
+    // What formatting is in effect depends on where characters are, and what was kept may be about them.
+    if rests.iter().any(|rest| !rest.formats.is_empty() || !rest.kept.is_empty()) {
         let mut document = Document::new();
         document.merge(one)?;
         document.merge(other)?;

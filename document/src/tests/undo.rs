@@ -27,7 +27,7 @@ fn redo(document: &mut Document) -> bool {
 /// What a document shows.
 #[derive(Clone, PartialEq, Debug)]
 struct Shown {
-    text: String,
+    text: Vec<TextDelta>,
     list: Vec<Value>,
     map: Vec<(String, Value)>,
     set: Vec<Value>,
@@ -36,7 +36,7 @@ struct Shown {
 
 fn shown(document: &Document) -> Shown {
     Shown {
-        text: document.text("body").to_string(),
+        text: document.text("body").to_delta(),
         list: document.list_values("items", 0).cloned().collect(),
         map: document.map_entries("meta").map(|(key, value)| (key.to_owned(), value.clone())).collect(),
         set: document.set_members("tags").collect(),
@@ -408,9 +408,100 @@ fn what_was_noted_goes_over_to_another_document() {
     }
     new.set_actor(crate::Actor(6), 1);
     new.adopt_undo(&mut old);
+    // One of the characters was made again.
+    let next = new.next_counter().unwrap();
+    new.undo_pause(true);
+    new.insert("body", at(7), "!").unwrap();
+    new.undo_pause(false);
+    new.undo_moved(crate::Dot::new(crate::Actor(5), 1), 1, crate::Dot::new(crate::Actor(6), next));
     assert!(undo(&mut new));
-    assert_eq!(new.text("body").to_string(), "theirs kept");
+    assert_eq!(new.text("body").to_string(), "theirs !kept");
     assert!(undo(&mut new));
-    assert_eq!(new.text("body").to_string(), "theirs ");
+    assert_eq!(new.text("body").to_string(), "theirs k");
     assert!(!undo(&mut old));
+}
+
+/// The text's pieces, as `text{kinds}`.
+fn formatted(document: &Document) -> String {
+    let piece = |step: TextDelta| match step {
+        TextDelta::Insert(text, attributes) => {
+            let kinds: Vec<String> = attributes.iter().map(|(key, _)| key.clone()).collect();
+            if kinds.is_empty() { text } else { format!("{text}{{{}}}", kinds.join(",")) }
+        }
+        other => panic!("{other:?} in a text's own delta"),
+    };
+    document.text("body").to_delta().into_iter().map(piece).collect()
+}
+
+#[test]
+fn formatting_goes_back_where_it_is_ones_own() {
+    let (mut one, mut two) = pair();
+    let mark = |document: &mut Document, from, length, kind: &str, value: Value| {
+        document.mark("body", at(from), length, kind, value, NOW).unwrap();
+    };
+    one.insert("body", at(0), "abcdef").unwrap();
+    exchange(&mut one, &mut two);
+    mark(&mut two, 2, 2, "bold", Value::Bool(true));
+    exchange(&mut one, &mut two);
+    mark(&mut one, 0, 6, "bold", Value::Null);
+    exchange(&mut one, &mut two);
+    assert_eq!(formatted(&one), "abcdef\n");
+    assert!(undo(&mut one));
+    assert!(one.text("body").attributes_at(at(1)).is_empty());
+    assert_eq!(one.text("body").attributes_at(at(2)).get("bold"), Some(&Value::Bool(true)), "theirs again");
+    assert!(one.text("body").attributes_at(at(4)).is_empty());
+    assert!(redo(&mut one));
+    assert_eq!(formatted(&one), "abcdef\n");
+    exchange(&mut one, &mut two);
+    // Another writes over a part of it: that part stays.
+    mark(&mut one, 0, 4, "link", Value::from("mine"));
+    exchange(&mut one, &mut two);
+    mark(&mut two, 2, 1, "link", Value::from("theirs"));
+    exchange(&mut one, &mut two);
+    assert!(undo(&mut one));
+    exchange(&mut one, &mut two);
+    assert_eq!((formatted(&one).as_str(), formatted(&two).as_str()), ("abc{link}def\n", "abc{link}def\n"));
+    assert_eq!(two.text("body").attributes_at(at(2)).get("link"), Some(&Value::from("theirs")));
+    assert!(two.text("body").attributes_at(at(1)).is_empty());
+    // Lines.
+    one.set_block("body", at(0), 1, "header", Value::Int(1), NOW).unwrap();
+    one.undo_break();
+    one.set_block("body", at(0), 1, "header", Value::Int(2), NOW).unwrap();
+    exchange(&mut one, &mut two);
+    assert!(undo(&mut one));
+    assert_eq!(one.text("body").attributes_at(at(6)).get("header"), Some(&Value::Int(1)));
+    assert!(undo(&mut one));
+    assert!(one.text("body").attributes_at(at(6)).is_empty());
+    assert!(redo(&mut one) && redo(&mut one));
+    assert_eq!(one.text("body").attributes_at(at(6)).get("header"), Some(&Value::Int(2)));
+    exchange(&mut one, &mut two);
+    two.set_block("body", at(0), 1, "header", Value::Int(3), NOW).unwrap();
+    exchange(&mut one, &mut two);
+    assert!(undo(&mut one), "what was before it");
+    assert_eq!(one.text("body").attributes_at(at(6)).get("header"), Some(&Value::Int(3)));
+}
+
+#[test]
+fn what_comes_back_shows_what_it_showed() {
+    let mut document = tracking(1);
+    document.insert("body", at(0), "a link\nand more\n").unwrap();
+    document.mark("body", at(2), 4, "link", Value::from("/"), NOW).unwrap();
+    document.mark("body", at(3), 7, "bold", Value::Bool(true), NOW).unwrap();
+    document.set_block("body", at(0), 1, "header", Value::Int(1), NOW).unwrap();
+    document.undo_break();
+    let before = document.text("body").to_delta();
+    for (from, length) in [(0, 16), (2, 4), (1, 8), (3, 1), (6, 1)] {
+        document.delete("body", at(from), length).unwrap();
+        document.undo_break();
+        let after = document.text("body").to_delta();
+        for _ in 0..2 {
+            assert!(undo(&mut document));
+            assert_eq!(document.text("body").to_delta(), before, "{from}+{length}");
+            assert!(redo(&mut document));
+            assert_eq!(document.text("body").to_delta(), after, "{from}+{length}");
+        }
+        assert!(undo(&mut document));
+    }
+    assert!(undo(&mut document));
+    assert_eq!(formatted(&document), "\n");
 }

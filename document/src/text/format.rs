@@ -196,6 +196,11 @@ impl Text {
         self.note(|text| Splice::Format { scalar, utf16: text.utf16_at(scalar), scalars, utf16s, attributes });
     }
 
+    /// An attribute of the line that a character ends; of the last line for none.
+    pub(crate) fn line_attribute(&self, target: Id, key: &str) -> Option<&Attribute> {
+        self.format.as_ref()?.blocks.get(&target)?.get(key)
+    }
+
     /// Writes an attribute of the line that a character ends, of the last line for none. Without effect where it is no
     /// character of this text, or deleted: then it ends no line and never will.
     pub(crate) fn write_block(&mut self, target: Id, key: &str, write: Attribute) {

@@ -7,7 +7,7 @@
 //! meanwhile from what was taken back.
 
 use inkwire_document::batch::Edit;
-use inkwire_document::{Actor, Anchor, Batch, Dot, HybridTime, Limits, Position, Unit};
+use inkwire_document::{Actor, Anchor, Batch, Document, Dot, HybridTime, Limits, Position, Unit};
 
 use super::Replica;
 use super::outbox::Own;
@@ -35,6 +35,11 @@ pub(super) struct Taken {
 struct Moved(Vec<(Dot, u64, Dot)>);
 
 impl Moved {
+    fn add(&mut self, document: &mut Document, old: Dot, length: u64, new: Dot) {
+        document.undo_moved(old, length as u32, new);
+        self.0.push((old, length, new));
+    }
+
     fn find(&self, dot: Dot) -> Dot {
         let within = |(old, length, _): &&(Dot, u64, Dot)| {
             old.actor == dot.actor && (old.counter..old.counter + length).contains(&dot.counter)
@@ -165,7 +170,7 @@ impl Replica {
                     let made = at.is_some_and(|at| self.document.insert(&root, Position::Scalar(at), &text).is_ok());
                     if made {
                         let old = Dot::new(batch.actor, first);
-                        moved.0.push((old, text.chars().count() as u64, Dot::new(actor, next)));
+                        moved.add(&mut self.document, old, text.chars().count() as u64, Dot::new(actor, next));
                     }
                     made
                 }
@@ -183,7 +188,7 @@ impl Replica {
                     let count = values.len() as u64;
                     let made = at.is_some_and(|at| self.document.list_insert(&root, at, values).is_ok());
                     if made {
-                        moved.0.push((Dot::new(batch.actor, first), count, Dot::new(actor, next)));
+                        moved.add(&mut self.document, Dot::new(batch.actor, first), count, Dot::new(actor, next));
                     }
                     made
                 }
@@ -194,7 +199,7 @@ impl Replica {
                     let next = self.document.next_counter().unwrap_or(1);
                     let count = members.len() as u64;
                     let made = members.iter().all(|member| self.document.set_add(&root, member).is_ok());
-                    moved.0.push((Dot::new(batch.actor, first), count, Dot::new(actor, next)));
+                    moved.add(&mut self.document, Dot::new(batch.actor, first), count, Dot::new(actor, next));
                     made
                 }
                 Edit::SetRemove { ranges } => {
