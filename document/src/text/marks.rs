@@ -78,8 +78,10 @@ impl Marks {
             if order(chunk.reach, mark.end).is_lt() {
                 continue;
             }
-            let covering = chunk.marks.iter().take_while(|held| order(held.start, mark.start).is_le());
-            if covering.filter(|held| held.marker >= mark.marker).any(|held| order(held.end, mark.end).is_ge()) {
+            // Mostly none is later; what is compared first costs least.
+            let later = chunk.marks.iter().filter(|held| held.marker >= mark.marker);
+            let mut covering = later.take_while(|held| order(held.start, mark.start).is_le());
+            if covering.any(|held| order(held.end, mark.end).is_ge()) {
                 return true;
             }
         }
