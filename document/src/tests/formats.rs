@@ -521,3 +521,41 @@ fn long_formatted_histories_converge() {
 fn formatted_nonsense_converges() {
     for_seeds(400, |seed| converges(seed, 80, true));
 }
+
+#[test]
+fn flipped_bits_of_formatting() {
+    let mut history = History::new(7);
+    history.run(300, true);
+    let document = &mut history.replicas[0].document;
+    document.clear_actor();
+    let whole = document.snapshot();
+    let content = &whole[13..];
+    for_seeds(3000, |seed| {
+        let mut random = Random(seed);
+        let mut bytes = content.to_vec();
+        // The formatting is behind all else.
+        let from = if random.chance(70) { bytes.len() * 2 / 3 } else { 0 };
+        for _ in 0..1 + random.below(3) {
+            let at = from + random.below(bytes.len() - from);
+            bytes[at] ^= 1 << random.below(8);
+        }
+        let Ok(snapshot) = Snapshot::parse(crate::snapshot::with_header(&bytes).into()) else { return };
+        let mut reader = Document::new();
+        reader.observe_changes(true);
+        reader.set_actor(Actor(1 << 40), 1);
+        reader.insert("t", Position::Scalar(0), "some\ntext").unwrap();
+        let before = reader.snapshot();
+        if reader.merge(&snapshot).is_err() {
+            assert_eq!(reader.snapshot(), before, "what is refused changes nothing");
+        }
+        let have = reader.version().clone();
+        let _ = snapshot.difference(&have);
+        let length = reader.text("t").len_scalars();
+        reader.mark("t", Position::Scalar(0), length, "bold", Value::Bool(true), HybridTime(1)).unwrap();
+        reader.delete("t", Position::Scalar(length / 3), length / 3).unwrap();
+        reader.insert("t", Position::Scalar(length / 3), "on").unwrap();
+        reader.text("t").to_delta();
+        reader.take_changes();
+        reader.snapshot();
+    });
+}
