@@ -8,7 +8,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::batch::RootType;
-use crate::formatting::Attributes;
 use crate::text::marks::Slot;
 use crate::text::span::Id;
 use crate::value::Value;
@@ -40,18 +39,21 @@ impl Default for UndoOptions {
     }
 }
 
-/// Characters that showed the same formatting.
+/// An attribute of the line that a deleted line break ended, and by which dot.
 #[derive(Clone, Debug)]
-pub(crate) struct Shown {
-    pub(crate) scalars: usize,
-    pub(crate) attributes: Attributes,
+pub(crate) struct Had {
+    /// Which of the deleted characters.
+    pub(crate) offset: usize,
+    pub(crate) key: Box<str>,
+    pub(crate) value: Option<Arc<Value>>,
+    pub(crate) by: Option<Id>,
 }
 
 /// What was deleted of a text or a list.
 #[derive(Clone, Debug)]
 pub(crate) enum Content {
-    /// With what it showed, in order; with nothing where the text had no formatting.
-    Text(String, Vec<Shown>),
+    /// With what the lines had that it ended, in order.
+    Text(String, Vec<Had>),
     Values(Vec<Value>),
 }
 
@@ -75,10 +77,7 @@ pub(crate) struct Line {
 impl Content {
     fn bytes(&self) -> usize {
         match self {
-            Content::Text(text, shown) => {
-                let shown = shown.iter().flat_map(|shown| &shown.attributes);
-                text.len() + shown.map(|(key, value)| key.len() + value.encoded_len_bound() + OVERHEAD).sum::<usize>()
-            }
+            Content::Text(text, lines) => text.len() + lines.len() * OVERHEAD,
             Content::Values(values) => values.iter().map(|value| value.encoded_len_bound() + 32).sum(),
         }
     }
@@ -86,14 +85,10 @@ impl Content {
     /// Both, in order.
     pub(crate) fn append(&mut self, after: Self) {
         match (self, after) {
-            (Content::Text(text, shown), Content::Text(after, more)) => {
-                if !shown.is_empty() || !more.is_empty() {
-                    let plain = |text: &str| Shown { scalars: text.chars().count(), attributes: Attributes::new() };
-                    if shown.is_empty() {
-                        shown.push(plain(text));
-                    }
-                    let more = if more.is_empty() { vec![plain(&after)] } else { more };
-                    shown.extend(more);
+            (Content::Text(text, lines), Content::Text(after, more)) => {
+                if !more.is_empty() {
+                    let length = text.chars().count();
+                    lines.extend(more.into_iter().map(|had| Had { offset: had.offset + length, ..had }));
                 }
                 text.push_str(&after);
             }
@@ -106,16 +101,10 @@ impl Content {
     /// A part of it, by scalars or elements.
     pub(crate) fn part(&self, from: usize, count: usize) -> Self {
         match self {
-            Content::Text(text, shown) => {
-                let (mut at, mut parts) = (0, Vec::new());
-                for Shown { scalars, attributes } in shown {
-                    let reach = (at + scalars).min(from + count).saturating_sub(at.max(from));
-                    if reach > 0 {
-                        parts.push(Shown { scalars: reach, attributes: attributes.clone() });
-                    }
-                    at += scalars;
-                }
-                Content::Text(text.chars().skip(from).take(count).collect(), parts)
+            Content::Text(text, lines) => {
+                let within = lines.iter().filter(|had| (from..from + count).contains(&had.offset));
+                let lines = within.map(|had| Had { offset: had.offset - from, ..had.clone() }).collect();
+                Content::Text(text.chars().skip(from).take(count).collect(), lines)
             }
             Content::Values(values) => Content::Values(values.iter().skip(from).take(count).cloned().collect()),
         }
@@ -273,7 +262,12 @@ impl Undo {
             match &mut step.deed {
                 Deed::Inserted { runs } => runs.iter_mut().for_each(|(run, _)| id(run)),
                 Deed::Deleted { pieces, guard } => {
-                    pieces.iter_mut().for_each(|piece| id(&mut piece.id));
+                    for piece in pieces {
+                        id(&mut piece.id);
+                        if let Content::Text(_, lines) = &mut piece.content {
+                            lines.iter_mut().filter_map(|had| had.by.as_mut()).for_each(id);
+                        }
+                    }
                     guard.iter_mut().for_each(id);
                 }
                 Deed::Wrote { written, replaced, .. } => {
@@ -450,6 +444,27 @@ impl Undo {
                 Deed::Added { id, .. } => moved(id),
                 Deed::Lined { before, .. } => before.iter_mut().for_each(|line| moved(&mut line.line)),
                 Deed::Marked { .. } | Deed::Removed { .. } | Deed::Counted { .. } => {}
+            }
+        }
+    }
+
+    /// Says that marks of a kind that lie over what `is_over` picks reach to another place too: what was under them came back
+    /// there.
+    pub(crate) fn extend_marks(
+        &mut self,
+        root: &str,
+        kind: &str,
+        is_over: impl Fn(&Stretch) -> bool,
+        (start, end): (Slot, Slot),
+    ) {
+        let groups = self.undo.iter_mut().chain(&mut self.redo).chain([&mut self.current]);
+        for step in groups.flat_map(|group| &mut group.steps).filter(|step| *step.root == *root) {
+            if let Deed::Marked { key, before, .. } = &mut step.deed
+                && **key == *kind
+                && let Some(held) = before.iter().find(|&stretch| is_over(stretch))
+            {
+                let reached = Stretch { start, end, ..held.clone() };
+                before.push(reached);
             }
         }
     }

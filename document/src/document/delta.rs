@@ -67,25 +67,8 @@ impl Document {
     ) -> Result<(), EditError> {
         let plan = self.plan(name, delta, unit)?;
         let requests = self.apply_steps(name, &plan)?;
-        self.satisfy(name, &requests, now)?;
-        if plan.deletes_end { self.replace_end(name, now) } else { Ok(()) }
-    }
-
-    /// Makes ranges show attributes and nothing else.
-    pub(super) fn show(
-        &mut self,
-        name: &str,
-        ranges: Vec<(usize, usize, Attributes)>,
-        now: HybridTime,
-    ) -> Result<(), EditError> {
-        let request = |(from, to, attributes)| Request { from, to, attributes, is_insert: true, has_end: false };
-        let requests: Vec<Request> = ranges.into_iter().map(request).collect();
-        self.satisfy(name, &requests, now)
-    }
-
-    fn satisfy(&mut self, name: &str, requests: &[Request], now: HybridTime) -> Result<(), EditError> {
         let mut marks = Marks::default();
-        for request in requests {
+        for request in &requests {
             if let Some(text) = self.texts.get(name) {
                 marks.collect(text, request);
             }
@@ -99,7 +82,7 @@ impl Document {
                 self.mark_slots(name, start, end, &key, value, now)?;
             }
         }
-        Ok(())
+        if plan.deletes_end { self.replace_end(name, now) } else { Ok(()) }
     }
 
     /// Replaces all of a text by what a delta inserts. [`to_delta`](TextRef::to_delta) gives the same inserts again.

@@ -8,7 +8,6 @@
 mod formatting;
 
 use crate::ordered::OrderedMap;
-use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::lists::member;
@@ -18,7 +17,7 @@ use crate::change::{Origin, Unit};
 use crate::ids::{Dot, HybridTime};
 use crate::text::Text;
 use crate::text::span::Id;
-use crate::undo::{Content, Deed, Doing, Piece, Shown, Step, Undo, UndoOptions};
+use crate::undo::{Content, Deed, Doing, Piece, Step, Undo, UndoOptions};
 
 /// What an undo or redo changed.
 #[derive(Clone, Eq, PartialEq, Debug, Default)]
@@ -153,14 +152,10 @@ impl Document {
                 let text = self.texts.get(root)?;
                 let content = text.slice(index..index + count);
                 let mut characters = content.chars();
-                let mut shown = VecDeque::new();
-                if text.is_formatted() {
-                    let pieces = text.pieces(index..index + count).into_iter();
-                    shown.extend(pieces.map(|(text, attributes)| Shown { scalars: text.chars().count(), attributes }));
-                }
                 let pieces = text.runs(index, count).map(|run| {
-                    let part = characters.by_ref().take(run.1 as usize).collect();
-                    piece(run, Content::Text(part, take_shown(&mut shown, run.1 as usize)))
+                    let part: String = characters.by_ref().take(run.1 as usize).collect();
+                    let lines = if text.is_formatted() { self.had(text, run.0, &part) } else { Vec::new() };
+                    piece(run, Content::Text(part, lines))
                 });
                 pieces.collect()
             }
@@ -381,23 +376,24 @@ impl Document {
         contents.for_each(|more| content.append(more));
         let left = last.plus(length - 1);
         let id = self.next_dot(root, count as usize)?;
-        let mut shown = Vec::new();
+        let mut lines = Vec::new();
+        let is_text = matches!(content, Content::Text(..));
         match content {
-            Content::Text(text, showed) => {
+            Content::Text(text, had) => {
                 self.insert_text_after(root, left, id, &text, count);
-                shown = showed;
+                lines = had;
             }
             Content::Values(values) => self.insert_values_after(root, left, id, values),
         }
         let mut at = id;
         if let Some(undo) = &mut self.undo {
-            for (old, length) in runs {
+            for &(old, length) in &runs {
                 undo.replace(old, length, at);
                 at = at.plus(length);
             }
         }
         touched.push((root_type, root.into(), id, id.plus(count - 1)));
-        if shown.is_empty() { Ok(()) } else { self.show_again(root, id, shown, now) }
+        if is_text { self.show_again(root, (&runs, id), lines, now) } else { Ok(()) }
     }
 
     fn place(&self, (root_type, root, first, last): Touched) -> Option<UndonePlace> {
@@ -409,21 +405,4 @@ impl Document {
         };
         Some(UndonePlace { root_type, root: root.into(), range: unit(from)..unit(to.max(from)) })
     }
-}
-
-/// Takes what so many characters showed off the front.
-fn take_shown(shown: &mut VecDeque<Shown>, count: usize) -> Vec<Shown> {
-    let (mut taken, mut left) = (Vec::new(), count);
-    while left > 0
-        && let Some(first) = shown.front_mut()
-    {
-        let scalars = first.scalars.min(left);
-        taken.push(Shown { scalars, attributes: first.attributes.clone() });
-        first.scalars -= scalars;
-        left -= scalars;
-        if first.scalars == 0 {
-            shown.pop_front();
-        }
-    }
-    taken
 }

@@ -491,7 +491,7 @@ fn differences(causal: &[Batch], whole: &Bytes, random: &mut Random) {
 
 #[test]
 fn random_histories_converge() {
-    for_seeds(400, |seed| converges(seed, 60, false));
+    for_seeds(600, |seed| converges(seed, 60, false));
 }
 
 #[test]
@@ -501,5 +501,5 @@ fn long_histories_converge() {
 
 #[test]
 fn nonsense_converges() {
-    for_seeds(400, |seed| converges(seed, 80, true));
+    for_seeds(500, |seed| converges(seed, 80, true));
 }

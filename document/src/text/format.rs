@@ -196,6 +196,12 @@ impl Text {
         self.note(|text| Splice::Format { scalar, utf16: text.utf16_at(scalar), scalars, utf16s, attributes });
     }
 
+    /// All attributes of the line that a character ends.
+    pub(crate) fn line_attributes(&self, target: Id) -> impl Iterator<Item = (&str, &Attribute)> {
+        let line = self.format.as_ref().and_then(|format| format.blocks.get(&target));
+        line.into_iter().flatten().map(|(key, held)| (&**key, held))
+    }
+
     /// An attribute of the line that a character ends; of the last line for none.
     pub(crate) fn line_attribute(&self, target: Id, key: &str) -> Option<&Attribute> {
         self.format.as_ref()?.blocks.get(&target)?.get(key)

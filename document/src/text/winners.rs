@@ -2,6 +2,7 @@
 
 use super::Text;
 use super::marks::{Mark, Slot};
+use super::span::Id;
 use crate::map::Marker;
 use crate::ordered::OrderedMap;
 
@@ -38,11 +39,8 @@ impl Text {
         parts
     }
 
-    /// What two ranges have in common, if that holds visible characters.
-    pub(crate) fn common(&self, a: (Slot, Slot), b: (Slot, Slot)) -> Option<(Slot, Slot)> {
-        let start = if self.compare_slots(a.0, b.0).is_lt() { b.0 } else { a.0 };
-        let end = if self.compare_slots(a.1, b.1).is_gt() { b.1 } else { a.1 };
-        let is_seen = self.compare_slots(start, end).is_lt() && self.scalars_before(start) < self.scalars_before(end);
-        is_seen.then_some((start, end))
+    /// Whether a character, be it deleted, lies between two places.
+    pub(crate) fn holds(&self, start: Slot, end: Slot, id: Id) -> bool {
+        self.compare_slots(start, Slot::before(id)).is_le() && self.compare_slots(end, Slot::after(id)).is_ge()
     }
 }
