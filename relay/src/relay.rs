@@ -15,7 +15,8 @@ use inkwire_certs::{KeyError as PersistedKeyError, persisted_key};
 use inkwire_protocol::receipt::ReceiptKeys;
 use inkwire_protocol::room::RoomConfig;
 use inkwire_storage::embedded::Options;
-use inkwire_storage::{EmbeddedStore, MemoryStore, Store, StoreError};
+use inkwire_storage::scylla::driver::CommitLog;
+use inkwire_storage::{EmbeddedStore, MemoryStore, ScyllaStore, Store, StoreError, scylla};
 use quinn::{Endpoint, VarInt};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -93,6 +94,13 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error("cannot open the store: {0}")]
     Store(#[from] StoreError),
+    /// What the cluster acknowledges is not durable.
+    #[error(
+        "the cluster's nodes {0}, so that what they acknowledge is not durable: set commitlog_sync to batch on each of them (where \
+         they do not say it, add ?commitlog=batch to the address), or add ?unsynced=accept to call durable what a quorum has in \
+         memory"
+    )]
+    Unsynced(&'static str),
     /// Opening the store ended early: a fault of ours.
     #[error("opening the store ended early: {0}")]
     Opening(#[from] tokio::task::JoinError),
@@ -350,7 +358,7 @@ fn endpoint_keys(keys: &Path) -> Result<EndpointKeys, StartError> {
 }
 
 async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, StartError> {
-    match settings.store {
+    match &settings.store {
         StoreKind::Memory => Ok(Arc::new(MemoryStore::default())),
         StoreKind::Embedded => {
             let directory = settings.data.join("store");
@@ -358,6 +366,26 @@ async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, StartError> {
             // Opening reads and checks everything: not on a thread that others wait for.
             let opening = tokio::task::spawn_blocking(move || EmbeddedStore::open(&directory, &Options::default()));
             Ok(Arc::new(opening.await??))
+        }
+        StoreKind::Cluster(address) => {
+            let store = ScyllaStore::connect(address, scylla::Options::default()).await?;
+            // `durable` must be true: what only memory holds is gone when the nodes lose their power together.
+            match store.commit_log() {
+                Some(CommitLog::Synced) | None => {
+                    tracing::info!(%address, "the store is a cluster whose nodes sync what they acknowledge")
+                }
+                Some(_) if address.accepts_unsynced => tracing::warn!(
+                    %address,
+                    "the cluster's nodes acknowledge before they sync: what is called durable is lost if a quorum loses its power"
+                ),
+                Some(CommitLog::Periodic) => {
+                    return Err(StartError::Unsynced("acknowledge writes before they sync them"));
+                }
+                Some(CommitLog::Unknown) => {
+                    return Err(StartError::Unsynced("do not say when they sync what they acknowledge"));
+                }
+            }
+            Ok(Arc::new(store))
         }
     }
 }

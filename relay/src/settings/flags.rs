@@ -4,9 +4,11 @@
 //! outcome. Defaults stand in the help texts and in `Settings::resolve`, and a test compares the two.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
 use inkwire_protocol::copies::CopyMode;
+use inkwire_storage::scylla::address::{Address, AddressError};
 use serde::Deserialize;
 
 use super::address::ListenAddress;
@@ -23,13 +25,39 @@ pub enum LogFormat {
 }
 
 /// Which engine keeps the documents.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(try_from = "String")]
 pub enum StoreKind {
     /// In the data directory; survives power loss.
     Embedded,
     /// In memory: gone with the process. For trials and tests.
     Memory,
+    /// In a CQL cluster, for a fleet.
+    Cluster(Box<Address>),
+}
+
+impl FromStr for StoreKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "embedded" => Ok(Self::Embedded),
+            "memory" => Ok(Self::Memory),
+            _ if text.starts_with("scylla:") => text
+                .parse()
+                .map(|address| Self::Cluster(Box::new(address)))
+                .map_err(|error: AddressError| error.to_string()),
+            _ => Err(format!("{text:?} is no store: embedded, memory or scylla://host[:port],…/keyspace")),
+        }
+    }
+}
+
+impl TryFrom<String> for StoreKind {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
 }
 
 /// When small batches are sent once more as datagrams.
@@ -106,9 +134,11 @@ flags! {
 
     /// The data directory: documents, keys, the development certificate. Made if missing [default: inkwire-data]
     data: PathBuf = "INKWIRE_DATA", "DIR", "Storage";
-    /// Which engine keeps the documents [default: embedded]
-    #[value(value_enum)]
-    store: StoreKind = "INKWIRE_STORE", "ENGINE", "Storage";
+    /// What keeps the documents: embedded (in the data directory), memory (gone with the process), or a CQL cluster, as
+    /// scylla://[user:password@]host[:port],…/keyspace with the options ?datacenter=NAME&ca=FILE&commitlog=batch|group|periodic
+    /// &unsynced=accept; see `inkwire store init` [default: embedded]
+    #[value(hide_env_values = true)]
+    store: StoreKind = "INKWIRE_STORE", "STORE", "Storage";
 
     /// A key that signs access tokens: EdDSA or ES256 with a public key in PEM, or HS256 with a secret of at least 32 bytes.
     /// Repeatable, or separated by commas. Without any, and on loopback alone, development tokens are accepted [default: none]

@@ -49,6 +49,27 @@ fn flags_go_over_the_file() {
 }
 
 #[test]
+fn a_store_is_an_engine_or_a_cluster() {
+    let cluster = "scylla://ada:secret@db1,db2:9043/inkwire?datacenter=west";
+    for flags in [from_arguments(&["--store", cluster]), from_toml(&format!("store = '{cluster}'"))] {
+        assert!(!format!("{flags:?}").contains("secret"), "{flags:?}");
+        match Settings::resolve(flags).unwrap().store {
+            StoreKind::Cluster(address) => assert_eq!(address.to_string(), "scylla://db1,db2:9043/inkwire"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(from_toml("store = 'memory'").store, Some(StoreKind::Memory));
+    let arguments = |store| ["serve", "--store", store];
+    for (store, reason) in
+        [("postgres", "is no store"), ("scylla://db1", "keyspace"), ("scylla://db1/ink?x=y", "no option")]
+    {
+        let refused = command().try_get_matches_from(arguments(store)).unwrap_err().to_string();
+        assert!(refused.contains(reason), "{refused}");
+    }
+    assert!(toml::from_str::<Flags>("store = 'postgres'").unwrap_err().to_string().contains("is no store"));
+}
+
+#[test]
 fn every_setting_is_a_flag_a_variable_and_a_key() {
     let command = command();
     for (name, variable) in Flags::NAMES {

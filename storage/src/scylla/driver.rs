@@ -17,6 +17,7 @@ mod statements;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::scylla::client::session::Session;
 use ::scylla::deserialize::row::DeserializeRow;
@@ -67,7 +68,11 @@ impl Driver {
     /// [`StoreError::Unavailable`] when no node answers, [`StoreError::Refused`] when the certificates cannot be read or the
     /// cluster does not accept the login.
     pub async fn connect(address: &Address) -> Result<Self, StoreError> {
-        let session = connect::session(address).await?;
+        Self::connect_within(address, connect::KEEPALIVE).await
+    }
+
+    async fn connect_within(address: &Address, keepalive: Duration) -> Result<Self, StoreError> {
+        let session = connect::session(address, keepalive).await?;
         let keyspace = address.keyspace.clone();
         Ok(Self { session, keyspace, statements: OnceCell::new(), in_flight: Semaphore::new(IN_FLIGHT) })
     }

@@ -25,13 +25,16 @@ const REQUEST: Duration = Duration::from_secs(5);
 
 /// How often a connection is asked for a sign of life, and how long that may take: with the driver's 30 s a stopped node stops
 /// all writes for 5 s at a time. A little over a second, below which the driver warns of itself.
-const KEEPALIVE: Duration = Duration::from_millis(1_100);
+pub(super) const KEEPALIVE: Duration = Duration::from_millis(1_100);
+
+/// The same for a session that changes the schema, during which a node may say nothing for seconds.
+pub(super) const PATIENT_KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// After how long an idempotent statement is sent to another replica too, and to how many. A hung node is then not felt at all.
 const SPECULATION: (Duration, usize) = (Duration::from_millis(300), 2);
 
-/// Opens a session.
-pub(super) async fn session(address: &Address) -> Result<Session, StoreError> {
+/// Opens a session whose connections must show a sign of life within `keepalive`.
+pub(super) async fn session(address: &Address, keepalive: Duration) -> Result<Session, StoreError> {
     let balancing = DefaultPolicy::builder().token_aware(true);
     let balancing = match &address.datacenter {
         Some(name) => balancing.prefer_datacenter(name.clone()),
@@ -48,8 +51,8 @@ pub(super) async fn session(address: &Address) -> Result<Session, StoreError> {
         .build();
     let mut builder = SessionBuilder::new()
         .default_execution_profile_handle(profile.into_handle())
-        .keepalive_interval(KEEPALIVE)
-        .keepalive_timeout(KEEPALIVE)
+        .keepalive_interval(keepalive)
+        .keepalive_timeout(keepalive)
         .known_nodes(address.nodes.iter().map(|(host, port)| match host.contains(':') {
             true => format!("[{host}]:{port}"),
             false => format!("{host}:{port}"),

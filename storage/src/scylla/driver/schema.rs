@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use ::scylla::statement::Statement;
+use tokio::time::Instant;
 
 use super::super::address::Address;
 use super::super::engine::store_error;
+use super::super::retry::{Decision, Patience};
+use super::connect::PATIENT_KEEPALIVE;
 use super::failure::failure;
 use super::{Driver, rows};
 use crate::error::StoreError;
@@ -71,7 +74,7 @@ impl Default for Replication {
 ///
 /// As for [`Driver::connect`]; [`StoreError::Schema`] when the tables have another format.
 pub async fn init(address: &Address, replication: Replication) -> Result<(), StoreError> {
-    let driver = Driver::connect(address).await?;
+    let driver = Driver::connect_within(address, PATIENT_KEEPALIVE).await?;
     let keyspace = &address.keyspace;
     if let Some(found) = driver.format().await? {
         return check(keyspace, Some(found));
@@ -105,7 +108,9 @@ impl Driver {
     ///
     /// [`StoreError::Schema`] when they are not, [`StoreError::Unavailable`] when nobody knows.
     pub async fn check_schema(&self) -> Result<(), StoreError> {
-        check(&self.keyspace, self.format().await?)
+        check(&self.keyspace, self.format().await?)?;
+        // Now, rather than in the way of the first edit.
+        self.statements().await.map_err(store_error).map(drop)
     }
 
     /// The tables' format; `None` when there are none.
@@ -126,9 +131,27 @@ impl Driver {
         Ok(found.first().map(|(value,)| value.parse().unwrap_or(u32::MAX)))
     }
 
+    /// Changes the schema. One change at a time, each once in a moment: two nodes that make the same table at once make two.
     async fn change(&self, text: String) -> Result<(), StoreError> {
         let mut statement = Statement::new(text);
         statement.set_request_timeout(Some(PATIENCE));
-        self.session.query_unpaged(statement, ()).await.map_err(failure).map_err(store_error).map(drop)
+        let started = Instant::now();
+        let mut attempt = 0;
+        loop {
+            let failure = match self.session.query_unpaged(statement.clone(), ()).await {
+                Ok(_) => return Ok(()),
+                Err(error) => failure(error),
+            };
+            attempt += 1;
+            match Patience(PATIENCE).decide(&failure, attempt, started.elapsed(), 0) {
+                Decision::Again(pause) => {
+                    tracing::warn!(%failure, "a change of the schema is sent again");
+                    tokio::time::sleep(pause).await;
+                    // What did not answer may have been done: all nodes must know before it is asked for again.
+                    let _ = self.session.await_schema_agreement().await;
+                }
+                Decision::GiveUp => return Err(store_error(failure)),
+            }
+        }
     }
 }
