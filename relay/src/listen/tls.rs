@@ -14,7 +14,11 @@ use crate::settings::TlsFiles;
 
 /// The one provider of cryptography, always given explicitly: a process may hold several, and rustls would pick none.
 pub fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+    use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
+    // By name: which of them a provider prefers is a feature of the crate, and so any dependency's choice. A hybrid with ML-KEM first
+    // makes a handshake one datagram longer each way.
+    let kx_groups = vec![kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1, kx_group::X25519MLKEM768];
+    Arc::new(CryptoProvider { kx_groups, ..default_provider() })
 }
 
 /// Why a certificate cannot serve.
@@ -113,4 +117,18 @@ pub fn quic_config(certificate: Arc<CurrentCertificate>) -> Result<rustls::Serve
         .with_cert_resolver(certificate);
     config.alpn_protocols = vec![web_transport_quinn::ALPN.as_bytes().to_vec()];
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::NamedGroup;
+
+    use super::*;
+
+    #[test]
+    fn the_key_exchange_is_ours_to_order() {
+        let groups: Vec<NamedGroup> = provider().kx_groups.iter().map(|group| group.name()).collect();
+        let last = NamedGroup::X25519MLKEM768;
+        assert_eq!(groups, [NamedGroup::X25519, NamedGroup::secp256r1, NamedGroup::secp384r1, last]);
+    }
 }

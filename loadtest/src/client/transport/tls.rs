@@ -22,7 +22,12 @@ pub(crate) enum Trust {
 ///
 /// If this machine has no certificate authorities and they are needed.
 pub(crate) fn configuration(trust: Trust, alpn: &[u8]) -> Result<ClientConfig, Error> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    // In the relay's order, which a feature of the crate would change.
+    let kx_groups = {
+        use aws_lc_rs::kx_group::{SECP256R1, SECP384R1, X25519, X25519MLKEM768};
+        vec![X25519, SECP256R1, SECP384R1, X25519MLKEM768]
+    };
+    let provider = Arc::new(CryptoProvider { kx_groups, ..aws_lc_rs::default_provider() });
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13])?;
     let mut configuration = match trust {
