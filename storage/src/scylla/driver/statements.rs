@@ -62,11 +62,7 @@ impl Statements {
         rows.set_page_size(PAGE_ROWS);
         let mut heads = prepare(&format!("SELECT actor, counter, operations FROM KS.log WHERE {segment}")).await?;
         heads.set_page_size(PAGE_HEADS);
-        if datacentres(session, keyspace) > 1 {
-            // What is read before a deletion must have met every datacentre's quorum; who writes needs only its own.
-            heads.set_consistency(Consistency::All);
-        }
-        Ok(Self {
+        let mut statements = Self {
             segments: prepare(&format!("SELECT segment, sealed FROM KS.segments WHERE {document}")).await?,
             segment: prepare(&format!("SELECT sealed FROM KS.segments WHERE {segment}")).await?,
             list_segment: prepare(
@@ -106,7 +102,27 @@ impl Statements {
             chunk: prepare(&format!("SELECT bytes FROM KS.snapshot_chunks WHERE {snapshot} AND n = ?")).await?,
             incarnation: prepare("SELECT incarnation FROM KS.documents WHERE document = ?").await?,
             format: prepare("SELECT value FROM KS.meta WHERE key = 'format'").await?,
-        })
+        };
+        if datacentres(session, keyspace) > 1 {
+            statements.reach_every_datacentre();
+        }
+        Ok(statements)
+    }
+
+    /// Edits are written and read in one datacentre. What a fold does must be known in all of them before its next step, or a reader
+    /// elsewhere would see a later step without the one before; and its last read must meet what any of them acknowledged.
+    fn reach_every_datacentre(&mut self) {
+        for step in [
+            &mut self.write_chunk,
+            &mut self.list_snapshot,
+            &mut self.seal_segment,
+            &mut self.unlist_segment,
+            &mut self.unlist_snapshot,
+        ] {
+            step.set_consistency(Consistency::EachQuorum);
+        }
+        // Reads at EACH_QUORUM are not had everywhere.
+        self.heads.set_consistency(Consistency::All);
     }
 }
 
