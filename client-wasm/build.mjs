@@ -17,6 +17,9 @@ const at = (...parts) => path.join(root, ...parts)
 const bin = name => at("node_modules", ".bin", name)
 const WASM = at("pkg", "inkwire_client_wasm_bg.wasm")
 
+/** What the wasm may be, gzipped: docs/src/decisions/wasm.md has what is in it. It grows by decision alone. */
+const WASM_BUDGET_BYTES = 225_000
+
 /** The pages, by the name of the script that each starts with. One document's page is like the other but for its editor. */
 const PAGES = { main: "index.html", rich: "rich.html" }
 
@@ -84,7 +87,11 @@ async function buildClient(outdir) {
   })
   for (const name of (await readdir(outdir)).sort()) {
     const bytes = await readFile(path.join(outdir, name))
-    console.log(`client/${name}: ${bytes.length} bytes, ${gzipSync(bytes, { level: 9 }).length} gzipped`)
+    const gzipped = gzipSync(bytes, { level: 9 }).length
+    console.log(`client/${name}: ${bytes.length} bytes, ${gzipped} gzipped`)
+    if (name.endsWith(".wasm") && gzipped > WASM_BUDGET_BYTES) {
+      throw new Error(`${name} has ${gzipped} bytes gzipped, over the budget of ${WASM_BUDGET_BYTES}: see docs/src/decisions/wasm.md`)
+    }
   }
 }
 

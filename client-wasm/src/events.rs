@@ -16,7 +16,7 @@ pub enum EventKind {
     Welcomed,
     /// The session was ended, with a code and a reason; for good unless a number of 0 says otherwise.
     Closed,
-    /// Connect again after a number of milliseconds.
+    /// Connect again after a number of milliseconds; a text says where to, if that is another place.
     Reconnect,
     /// A fresh token is wanted.
     TokenWanted,
@@ -85,9 +85,9 @@ fn describe(event: Event) -> (EventKind, Incident) {
             let number = f64::from(u8::from(fatal));
             (EventKind::Closed, Incident { code: code.name(), text: reason, number, document: 0 })
         }
-        // Where to is left out: a page may not be led to another origin than its `connect` named.
-        Event::Reconnect { after, .. } => {
-            (EventKind::Reconnect, Incident { number: after.as_secs_f64() * 1000.0, ..Incident::default() })
+        Event::Reconnect { after, url } => {
+            let (number, text) = (after.as_secs_f64() * 1000.0, url.unwrap_or_default());
+            (EventKind::Reconnect, Incident { number, text, ..Incident::default() })
         }
         Event::Synced(document) => (EventKind::Synced, of(document)),
         Event::Changed(document) => (EventKind::Changed, of(document)),

@@ -38,6 +38,11 @@ export interface ConnectOptions {
   readonly url: string | URL
   /** The access token, sent in the session and never in a URL. A function is asked again whenever a fresh one is needed. */
   readonly token: TokenSource
+  /**
+   * Other relays to which a relay that leaves may lead the session, by their addresses, of which the origin counts. Another path of
+   * its own origin is always allowed; any other address is ignored, and the session comes back to `url`.
+   */
+  readonly relays?: readonly (string | URL)[]
   /** `"auto"` unless given: WebTransport, or WebSocket where that does not come through. */
   readonly transport?: TransportChoice
   /** How long to try before {@link connect} rejects, in milliseconds: 10,000 unless given. Reconnects later have no limit. */
@@ -94,9 +99,12 @@ export async function connect(options: ConnectOptions): Promise<Client> {
     throw new TypeError("url must be a string or a URL")
   }
   const base = relayBase(options.url, globalThis.location?.href)
+  const { relays = [] } = options
+  if (!Array.isArray(relays)) throw new TypeError("relays must be an array of addresses")
+  const allowed = relays.map(relay => relayBase(relay, globalThis.location?.href).origin)
   signal?.throwIfAborted()
   await loadCore()
-  const session = new Session({ base, token: options.token, choice: transport, dialer, agent: "inkwire-js", datagramCopies })
+  const session = new Session({ base, allowed, token: options.token, choice: transport, dialer, agent: "inkwire-js", datagramCopies })
   const giveUp = () => session.giveUp(`no answer from ${base.href} within ${timeout} ms`)
   const timer = timeout > MAX_TIMER_MILLIS ? undefined : setTimeout(giveUp, timeout)
   const abort = () => session.close()

@@ -6,6 +6,7 @@ import { deferred } from "./observers.js"
 import type { Deferred } from "./observers.js"
 import type { Connection } from "./status.js"
 import type { Dialer } from "./transport/race.js"
+import { relayBase } from "./transport/types.js"
 import type { Transport, TransportChoice, TransportKind } from "./transport/types.js"
 
 /** A token, or what gives one now or later. Asked again before the old one ends; until then it also serves new connections. */
@@ -20,6 +21,8 @@ const TRANSMIT_BYTES = 64 * 1024
 /** @internal What a session needs from outside. */
 export interface SessionOptions {
   readonly base: URL
+  /** Origins that a relay may lead the session to, beside that of `base`. */
+  readonly allowed?: readonly string[]
   readonly token: TokenSource
   readonly choice: TransportChoice
   readonly dialer: Dialer
@@ -49,6 +52,8 @@ export class Session {
   #transport: Transport | undefined
   #timer: { at: number; handle: ReturnType<typeof setTimeout> } | undefined
   #retry: { handle: ReturnType<typeof setTimeout> } | undefined
+  /** Where the relay that left said to go on, until a connection there fails. */
+  #ledTo: URL | undefined
   #flushing = false
   #pumping = false
   #pumpAgain = false
@@ -122,7 +127,8 @@ export class Session {
   }
 
   async #attempt(): Promise<void> {
-    const { base, choice, dialer } = this.#options
+    const { choice, dialer } = this.#options
+    const base = this.#ledTo ?? this.#options.base
     let transport: Transport | undefined
     try {
       const token = this.core.call(core => core.token(this.now())) ?? await this.#token()
@@ -132,6 +138,7 @@ export class Session {
     } catch (error) {
       if (this.#error) return transport?.close(0, "")
       this.lastFailure = error
+      this.#ledTo = undefined
       // A page without a token learns why at once; one that had one is served again when the next can be had.
       if (error instanceof TokenFailed && this.connection === "connecting") return this.#end(error)
       this.#guard(() => {
@@ -289,6 +296,7 @@ export class Session {
           // The core is done with a connection that may be stuck, and waits to be asked for its end.
           this.#transmit(true)
           this.#setConnection()
+          if (text !== "") this.#leadTo(text)
           this.#retryAfter(amount)
           break
         case EventKind.TokenWanted: void this.#refreshToken(); break
@@ -312,6 +320,17 @@ export class Session {
     this.lastFailure = error
     // A fixed token that has expired will not get better by trying again.
     if (fatal || (code === "token_expired" && typeof this.#options.token === "string")) this.#end(error)
+  }
+
+  /** Goes on elsewhere next time, if the page allows that: a relay may lead nobody's token to a place of its choice. */
+  #leadTo(url: string): void {
+    const { base, allowed = [] } = this.#options
+    try {
+      const to = relayBase(url, base.href)
+      if (to.origin === base.origin || allowed.includes(to.origin)) this.#ledTo = to
+    } catch {
+      // No address that a session could go to: the one that was given to the page serves.
+    }
   }
 
   #retryAfter(millis: number): void {

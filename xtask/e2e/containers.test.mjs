@@ -66,8 +66,7 @@ for (const [kind, { first, a, b, both, undone }] of Object.entries(CASES)) {
     }
     await one.run(page.act, { kind, steps: first })
     await assertDurable(one)
-    const start_ = await one.run(page.held, { kind })
-    await comes(start_)
+    await comes(await one.run(page.heldWhen, { kind }))
     await two.run(page.watch, { kind })
     await one.run(page.endGroup)
     await Promise.all([one.run(page.act, { kind, steps: a }), two.run(page.act, { kind, steps: b })])

@@ -31,6 +31,7 @@ function pack(value: Packed): number[] {
 }
 
 const CLOSE = 5
+const GO_AWAY = 4
 const GOING_AWAY = 26
 const welcome = [1, 1, 7, "node", 1000, {}, "ada"]
 
@@ -61,7 +62,7 @@ class FakeTransport implements Transport {
 
 /** A session whose dials wait to be answered, on a clock that moves when told to. */
 class Bench {
-  readonly dials: { resolve: (transport: Transport) => void; reject: (error: Error) => void }[] = []
+  readonly dials: { base: URL; resolve: (transport: Transport) => void; reject: (error: Error) => void }[] = []
   readonly session: Session
   #now = 0
 
@@ -72,10 +73,11 @@ class Bench {
       mock.timers.reset()
       clock.mock.restore()
     })
-    const dial = () => new Promise<Transport>((resolve, reject) => this.dials.push({ resolve, reject }))
+    const dial = (base: URL) => new Promise<Transport>((resolve, reject) => this.dials.push({ base, resolve, reject }))
     const dialer = new Dialer({ webtransport: dial, websocket: dial, hasWebTransport: () => true, now: () => this.#now })
     const base = new URL("http://relay.test/")
-    this.session = new Session({ base, token: "t", choice: kind, dialer, agent: "test" })
+    const allowed = ["https://other.test"]
+    this.session = new Session({ base, allowed, token: "t", choice: kind, dialer, agent: "test" })
     context.after(() => this.session.close())
   }
 
@@ -151,6 +153,32 @@ for (const kind of BOTH) {
     assert.equal(bench.dials.length, 1)
   })
 }
+
+test("a relay that leaves leads the session on, where the page allows it, and back if nobody is there", async context => {
+  const cases = [
+    ["https://other.test/relay", "https://other.test/relay/"],
+    ["http://relay.test/b?token=x", "http://relay.test/b/"],
+    ["/c/", "http://relay.test/c/"],
+    ["https://evil.test/", "http://relay.test/"],
+    ["javascript:alert(1)", "http://relay.test/"],
+    [null, "http://relay.test/"],
+  ] as const
+  for (const [said, expected] of cases) {
+    await context.test(String(said), async context => {
+      const bench = new Bench(context)
+      const first = await bench.connected()
+      first.say([GO_AWAY, "restart", 0, said])
+      first.say([CLOSE, GOING_AWAY, "restart"])
+      first.events.closed("gone")
+      await bench.pass(20_000)
+      const [dial] = bench.dials.splice(0)
+      assert.equal(dial?.base.href, expected)
+      dial!.reject(new Error("nobody is there"))
+      await bench.pass(20_000)
+      assert.equal(bench.dials[0]?.base.href, "http://relay.test/")
+    })
+  }
+})
 
 test("a transport that is replaced is closed, and what it still says is not heard", async context => {
   const bench = new Bench(context)

@@ -6,19 +6,10 @@ export function act({ kind, steps }) {
   for (const [method, ...rest] of steps) container[method](...rest)
 }
 
-/** What the container holds, as JSON has it; sets in an order of their own. */
-export function held({ kind }) {
-  const container = session.doc[kind]("e2e")
-  switch (kind) {
-    case "list": return container.toArray()
-    case "map": return Object.fromEntries(container.entries())
-    case "set": return container.values().map(value => JSON.stringify(value)).sort().map(value => JSON.parse(value))
-    case "counter": return container.value
-    case "text": return container.toDelta()
-  }
-}
-
-/** What it holds once that is what is expected, or after the time. */
+/**
+ * What the container holds once that is what is expected, or after the time; as JSON has it, sets in an order of their own.
+ * Without an expectation what it holds now.
+ */
 export async function heldWhen({ kind, expected, millis }) {
   // Key by key in one order: an object's own order says nothing.
   const canonical = value => JSON.stringify(value, (_, part) =>
@@ -33,6 +24,7 @@ export async function heldWhen({ kind, expected, millis }) {
       case "text": return container.toDelta()
     }
   }
+  if (expected === undefined) return read()
   const wanted = canonical(expected)
   return new Promise(resolve => {
     const done = () => {
