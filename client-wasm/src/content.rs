@@ -91,7 +91,7 @@ impl Core {
         edit: impl FnOnce(&mut Document, HybridTime) -> Result<R, EditError>,
     ) -> Result<R, JsValue> {
         let edited = self.client.edit(moment(now), DocumentId(document), |content, time| {
-            // Kept as it is after the first time; a document that was rebuilt begins anew.
+            // Kept as it is after the first time.
             content.track_undo(Some(UndoOptions::default()));
             content.undo_time(now as u64);
             edit(content, time)
