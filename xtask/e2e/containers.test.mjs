@@ -49,6 +49,11 @@ const CASES = {
       { insert: "bold from both", attributes: BOLD }, { insert: "\n", attributes: { header: 2 } },
       { insert: "s" }, { insert: "econd ", attributes: { link: "https://example.org/" } }, { insert: "line\n" },
     ],
+    // What the other made bold stays, also where both did.
+    undone: [
+      { insert: "bold " }, { insert: "from both", attributes: BOLD }, { insert: "\ns" },
+      { insert: "econd ", attributes: { link: "https://example.org/" } }, { insert: "line\n" },
+    ],
   },
 }
 
