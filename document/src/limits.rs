@@ -1,6 +1,6 @@
 //! What one batch, and one document, may hold.
 
-/// Bytes that a text in a snapshot may say that it comes to: its visible text, and 32 for each of its spans. 256 MiB.
+/// Bytes that a text in a snapshot may say that it comes to: its visible text, and 48 for each of its spans. 256 MiB.
 pub const MAX_DECODED_BYTES: usize = 256 << 20;
 
 /// Bounds that [`Batch::check`](crate::Batch::check) enforces; the same in relay and client, or they would not agree.

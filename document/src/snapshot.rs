@@ -158,6 +158,16 @@ impl Snapshot {
         &self.version
     }
 
+    /// Bytes that its texts and lists say that they come to: the visible text, and 48 for each span of characters. Taking it
+    /// apart allocates at most four times this and its own size together; a text that says more than
+    /// [`MAX_DECODED_BYTES`](crate::limits::MAX_DECODED_BYTES) is refused before.
+    ///
+    /// # Errors
+    /// When the content does not hold together although its checksum fits.
+    pub fn declared_bytes(&self) -> Result<usize, SnapshotError> {
+        decode::declared_bytes(&self.bytes[HEADER..])
+    }
+
     /// The encoded form.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes

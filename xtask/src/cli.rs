@@ -5,7 +5,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::build::{self, Profile};
 use crate::suite::{self, Suite};
-use crate::{cql, run, script};
+use crate::{bench, cql, run, script};
 
 #[derive(Parser)]
 #[command(
@@ -47,6 +47,9 @@ enum Command {
     /// Files are kept under target/cql. With INKWIRE_CQL set, `up` starts nothing and the others refuse.
     #[command(subcommand)]
     Cql(cql::Action),
+    /// Compare with other libraries
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Take the pictures of the editor in docs/src/images from the real page
     Screenshots,
     /// Measure replays of traces, natively and in Chromium pages, and print the figures as a Markdown table
@@ -106,6 +109,7 @@ pub(crate) fn dispatch() -> Result<()> {
         Command::Run(run) => run::serve(Profile::of(run.optimised.release), &run.flags),
         Command::Test(test) => suite::run(&test.suites, test.seed),
         Command::Cql(action) => cql::run(action),
+        Command::Bench(bench) => bench::run(bench),
         Command::Screenshots => script::screenshots(),
         Command::Measure(Measure { what: None }) => script::measure(),
         Command::Measure(Measure { what: Some(Measured::Lossy { flags }) }) => script::measure_lossy(&flags),

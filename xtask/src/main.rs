@@ -5,6 +5,7 @@
 //! - [`install`]: what a machine may lack (the wasm target, browsers) and how it gets it;
 //! - [`build`]: wasm, bindings, client and page, then the binaries with them embedded;
 //! - [`run`]: the relay with the demo;
+//! - [`bench`]: comparisons with other libraries;
 //! - [`suite`]: the test suites;
 //! - [`cql`]: a real cluster on loopback;
 //! - [`script`]: the documentation's pictures and figures.
@@ -12,6 +13,7 @@
 //! [`progress`] says which step runs and how long it took, [`command`] starts other programs, [`fingerprint`] tells
 //! whether a step's inputs changed, and [`workspace`] knows where things are.
 
+mod bench;
 mod build;
 mod cli;
 mod command;

@@ -6,12 +6,25 @@ use bytes::Bytes;
 use inkwire_document::{Actor, Document, Dot, Position, Snapshot, VersionVector, snapshot};
 use libfuzzer_sys::fuzz_target;
 
+thread_local! {
+    /// A state of our own to merge with.
+    static OWN: Bytes = {
+        let mut own = Document::new();
+        own.set_actor(Actor(2), 1);
+        own.insert("t", Position::Scalar(0), "what others have").expect("an empty document takes text");
+        own.snapshot()
+    };
+}
+
 fuzz_target!(|data: &[u8]| {
     let Ok(parsed) = Snapshot::parse(Bytes::from(snapshot::with_header(data))) else { return };
     let have: VersionVector = [Dot::new(Actor(1), 3)].into_iter().collect();
     if let Ok(difference) = parsed.difference(&have) {
         let again = Snapshot::parse(difference).expect("what was encoded parses");
         again.difference(&have).expect("what was encoded holds together");
+    }
+    if let Ok(merged) = snapshot::merge(&parsed, &Snapshot::parse(OWN.with(Bytes::clone)).expect("what was encoded parses")) {
+        Snapshot::parse(merged).expect("what was merged parses");
     }
     let mut written = Document::new();
     written.set_actor(Actor(1), 1);

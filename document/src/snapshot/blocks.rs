@@ -26,7 +26,7 @@ const FURTHER: u32 = if cfg!(test) { 64 } else { 8192 };
 const HEAVIEST: u32 = if cfg!(test) { 256 } else { 32768 };
 const SPAN: u32 = 8;
 /// Bytes that a span counts in what a block says that it comes to.
-const SPAN_BYTES: usize = 32;
+pub(super) const SPAN_BYTES: usize = 48;
 /// A visible span is divided where its counters are multiples of this, so that a pasted book has borders too.
 const PIECE: u32 = if cfg!(test) { 16 } else { 4096 };
 
@@ -149,7 +149,8 @@ impl<'a> Block<'a> {
         if count > input.0.len() / 4 {
             return Err(CUT_OFF);
         }
-        let mut blocks: Vec<(Self, usize, usize)> = Vec::with_capacity(count);
+        // Grown as they are read: a count alone costs nothing.
+        let mut blocks: Vec<(Self, usize, usize)> = Vec::new();
         for _ in 0..count {
             let spans = input.small()?;
             let named = input.count()?;
@@ -182,7 +183,7 @@ impl<'a> Block<'a> {
     }
 
     /// What it says that it comes to, in bytes: its text, and for each span what that takes at least.
-    fn decoded_len(&self) -> Result<usize, SnapshotError> {
+    pub(super) fn decoded_len(&self) -> Result<usize, SnapshotError> {
         let text = if self.is_packed { unpacked_len(self.text)? } else { self.text.len() };
         text.checked_add(self.spans as usize * SPAN_BYTES).ok_or(RANGE)
     }

@@ -163,6 +163,28 @@ pub(super) fn text_sections(body: &[u8]) -> Result<Vec<EncodedText<'_>>, Snapsho
     Ok(texts)
 }
 
+/// What the blocks of texts and lists say that they come to.
+pub(super) fn declared_bytes(body: &[u8]) -> Result<usize, SnapshotError> {
+    let mut input = Input(body);
+    let (_, actors) = decode_head(&mut input)?;
+    let mut declared = 0usize;
+    while !input.0.is_empty() {
+        let (kind, mut section) = (input.number()?, Input(input.bytes()?));
+        if kind != section::TEXTS && kind != section::LISTS {
+            continue;
+        }
+        for _ in 0..section.count()? {
+            for block in EncodedText::read(&mut section, &actors)?.blocks {
+                declared = declared.saturating_add(block.decoded_len()?);
+            }
+            if kind == section::LISTS {
+                section.part()?;
+            }
+        }
+    }
+    Ok(declared)
+}
+
 fn for_sections<'a>(
     body: &'a [u8],
     state: &mut State,
