@@ -72,9 +72,13 @@ fn decoding_is_bounded() {
             let length = document.text("t").len_scalars();
             let text = ["a word ", "é", "and so on and so on and so on "][random(3)];
             document.insert("t", Position::Scalar(random(length + 1)), text).expect("within the text");
-            document.delete("t", Position::Scalar(random(length / 2)), random(9).min(length / 2)).expect("within the text");
+            document
+                .delete("t", Position::Scalar(random(length / 2)), random(9).min(length / 2))
+                .expect("within the text");
             let value = Value::Int(step);
-            document.list_insert("l", random(document.list_len("l") + 1), vec![value.clone()]).expect("within the list");
+            document
+                .list_insert("l", random(document.list_len("l") + 1), vec![value.clone()])
+                .expect("within the list");
             document.map_set("m", text, value, HybridTime(step as u64 + 1)).expect("a small value");
         }
         document.insert("t", Position::Scalar(0), &"all the same ".repeat(3000)).expect("within the text");
