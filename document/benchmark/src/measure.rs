@@ -163,9 +163,11 @@ pub fn run<R: Replica>(name: &str, version: &str, trace: &Trace) -> Row {
 fn steps<R: Replica>(trace: &Trace, row: &mut Row) {
     let say = |step: &str| eprintln!("{}: {} {step}", trace.name, row.library);
     say("edits and encodes");
+    let began = Instant::now();
     let written = write::<R>(trace, 1);
     let mut took = written.took;
-    if written.is_all && took < ENOUGH {
+    // What the replicas apply of each other counts here too: with many authors that is most of it.
+    if written.is_all && began.elapsed() < ENOUGH {
         took = took.min(best(RUNS - 1, || write::<R>(trace, 1).took));
     }
     row.ops = written.edits;
