@@ -11,6 +11,11 @@ use crate::record::Digest;
 pub struct Chain(pub [u8; 16]);
 
 impl Chain {
+    /// The chain of one batch alone.
+    pub fn of(first: u64, count: u32, digest: &Digest) -> Self {
+        Self::default().then(first, count, digest)
+    }
+
     /// The chain after another batch.
     #[must_use]
     pub fn then(self, first: u64, count: u32, digest: &Digest) -> Self {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use inkwire_document::ordered::OrderedMap;
 use inkwire_document::{Actor, VersionVector, messagepack};
 
-pub use parts::{Base, Channel, Claim, Extends, Lease, Options, PresenceEntry, Role};
+pub use parts::{Base, Channel, Claim, Extends, Lease, Options, PresenceEntry, Role, SeenBatch};
 use value::{Decoder, Encode, Expected, Value, from_slice};
 
 use crate::wire::{self, WireError};
@@ -325,6 +325,13 @@ frames! {
 
     /// Client → relay: leaves the document. The relay finishes the lane, or answers `Close` with code 0.
     33 CloseDocument {}
+
+    /// Client → relay, before [`Open`]: others' batches that the client's replica holds and does not know to be durable. If the
+    /// relay holds other operations under their counters, it answers [`Refused`] after [`Opened`].
+    34 Seen {
+        /// The batches.
+        batches: Vec<SeenBatch>,
+    }
 }
 
 /// Why bytes are not a frame that this version knows.

@@ -31,6 +31,9 @@ pub const MAX_OPEN_ENTRIES: usize = 1 << 19;
 /// The longest name of a document, in bytes of UTF-8.
 pub const MAX_DOCUMENT_NAME_BYTES: usize = 256;
 
+/// The most batches that a client names in `Seen` before one `Open`: what a relay lets be undurable, at its least cost each, twice.
+pub const MAX_SEEN_BATCHES: usize = 64 * 1_024;
+
 /// The largest presence state, in bytes. With its channel, frame and subject it still fits a datagram.
 pub const MAX_PRESENCE_BYTES: usize = 512;
 

@@ -21,8 +21,10 @@ mod editing;
 mod outbox;
 mod presence;
 mod receive;
+mod refusal;
 mod remaking;
 mod retained;
+mod sabotage;
 mod transmit;
 
 use std::collections::VecDeque;
@@ -33,6 +35,9 @@ use inkwire_document::ordered::OrderedMap;
 use inkwire_document::{Actor, Change, Document, EditError, HybridTime, Unit, VersionVector};
 
 pub use presence::Peer;
+pub use sabotage::Sabotage;
+
+pub use refusal::{MAX_REFUSED_BYTES, Refusal, RefusedContent, RefusedEdit};
 
 use crate::frame::{self, Frame, Role};
 use crate::random::Random;
@@ -60,6 +65,9 @@ pub struct ReplicaConfig {
     pub unit: Unit,
     /// Entries of a vector in one frame; longer ones are split. [`limits::VECTOR_PART_ENTRIES`].
     pub vector_entries: usize,
+    #[cfg(feature = "sabotage")]
+    /// Rules taken out, so that tests see the simulator fail without them.
+    pub sabotage: Sabotage,
 }
 
 impl Default for ReplicaConfig {
@@ -72,7 +80,20 @@ impl Default for ReplicaConfig {
             max_batch_edits: 1_000,
             unit: Unit::default(),
             vector_entries: limits::VECTOR_PART_ENTRIES,
+            #[cfg(feature = "sabotage")]
+            sabotage: Sabotage::default(),
         }
+    }
+}
+
+impl ReplicaConfig {
+    /// The rules that are taken out: none, unless a test did it.
+    #[inline]
+    pub(crate) fn sabotage(&self) -> Sabotage {
+        #[cfg(feature = "sabotage")]
+        return self.sabotage;
+        #[cfg(not(feature = "sabotage"))]
+        Sabotage::default()
     }
 }
 
@@ -135,17 +156,6 @@ impl From<EditError> for EditRefused {
             error => Self::Edit(error),
         }
     }
-}
-
-/// Edits that the relay refused, and that were taken back.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Refusal {
-    /// Why.
-    pub code: Code,
-    /// For people.
-    pub reason: String,
-    /// How many edits were taken back and are not made again.
-    pub edits: u64,
 }
 
 /// Where the replica stands with the relay.
@@ -218,6 +228,8 @@ pub struct Replica {
     refused_edits: u64,
     /// What a rebuilding took back and will make again.
     taken: Vec<remaking::Taken>,
+    /// What of it the application is to be told.
+    refused: refusal::Refused,
     /// What it took back and found at the relay: actor, last counter, edits.
     adopted: Vec<(Actor, u64, u64)>,
     /// Why it was rebuilt last.
@@ -231,7 +243,7 @@ pub struct Replica {
     /// Parts of the vector that belongs to the next `Opened` or `Synced`.
     vector_parts: VersionVector,
     assembly: Assembly,
-    /// What is left to send of `Open`: its last frame, and those that its vectors need before it.
+    /// What is left to send of `Open`: its last frame, and those that have to come before it.
     opening: VecDeque<Frame>,
     presence: Presence,
     /// Why the relay takes no batches for now.
@@ -268,6 +280,7 @@ impl Replica {
             outbox: Outbox::default(),
             refused_edits: 0,
             taken: Vec::new(),
+            refused: refusal::Refused::default(),
             adopted: Vec::new(),
             cause: (Code::None, String::new()),
             retained: Retained::default(),
@@ -347,6 +360,11 @@ impl Replica {
     /// Whether every own edit is durable.
     pub fn all_durable(&self) -> bool {
         self.outbox.is_empty() && self.document.pending_edits() == 0 && self.between() == (0, 0)
+    }
+
+    /// Whether nothing is lost when the document is left.
+    pub(crate) fn settled(&self) -> bool {
+        self.all_durable() || self.config.sabotage().release_early
     }
 
     /// Why edits were taken back, while what the relay holds is coming in anew; until then the document shows what was.
@@ -442,7 +460,7 @@ impl Replica {
         if let Some((actor, last)) = self.declined.take().filter(|_| answered) {
             return Some(frame::Release { actor, last });
         }
-        if !leaving || !answered || !self.all_durable() {
+        if !leaving || !answered || !self.settled() {
             return None;
         }
         let actor = self.writer.take()?.actor;
@@ -460,6 +478,9 @@ impl Replica {
         self.paused = None;
         self.outbox.unsend();
         self.retained.stop_offering();
+        if self.config.sabotage().forget_retained {
+            self.retained.clear();
+        }
         self.assembly = Assembly::default();
         self.news.presence |= self.presence.clear_peers();
         self.news.status = true;
@@ -524,9 +545,8 @@ impl Replica {
             return;
         }
         self.refused_edits += edits;
-        let (code, reason) = self.cause.clone();
-        let before = self.news.refused.take().map_or(0, |refusal| refusal.edits);
-        self.news.refused = Some(Refusal { code, reason, edits: before + edits });
+        let earlier = self.news.refused.take();
+        self.news.refused = Some(self.refused.take(self.cause.clone(), edits, earlier));
     }
 
     /// The rebuilt state is whole: from now on the application sees it.

@@ -2,8 +2,8 @@
 
 use inkwire_document::{Dot, VersionVector};
 
-use crate::frame::{Extends, Open, Vector};
-use crate::limits::MAX_OPEN_ENTRIES;
+use crate::frame::{Extends, Open, SeenBatch, Vector};
+use crate::limits::{MAX_OPEN_ENTRIES, MAX_SEEN_BATCHES};
 use crate::room::{Reason, Sabotage};
 use crate::{Code, Frame};
 
@@ -56,12 +56,13 @@ pub(crate) fn split_open(mut open: Open, entries: usize) -> Vec<Frame> {
     parts.into_iter().map(Frame::from).chain([open.into()]).collect()
 }
 
-/// The relay's half: gathers a lane's first frames, `Open` after any number of `Vector` that extend its vectors.
+/// The relay's half: gathers a lane's first frames, `Open` after any number of `Vector` that extend its vectors, and of `Seen`.
 #[derive(Debug, Default)]
 pub struct Opening {
     vector: VersionVector,
     durable: VersionVector,
     entries: usize,
+    seen: Vec<SeenBatch>,
     sabotage: Sabotage,
 }
 
@@ -75,8 +76,8 @@ impl Opening {
     /// Takes the next frame of the lane; gives the whole `Open` once it is there.
     ///
     /// # Errors
-    /// The reason to close the lane with: another frame, or more than [`MAX_OPEN_ENTRIES`] entries. Of an actor that comes
-    /// twice the higher counter holds.
+    /// The reason to close the lane with: another frame, more than [`MAX_OPEN_ENTRIES`] entries or more than
+    /// [`MAX_SEEN_BATCHES`] batches. Of an actor that comes twice the higher counter holds.
     pub fn receive(&mut self, frame: Frame) -> Result<Option<Open>, Reason> {
         match frame {
             Frame::Vector(part) => {
@@ -94,6 +95,13 @@ impl Opening {
                 }
                 Ok(None)
             }
+            Frame::Seen(seen) => {
+                if self.seen.len() + seen.batches.len() > MAX_SEEN_BATCHES {
+                    return Err((Code::FrameTooLarge, format!("more than {MAX_SEEN_BATCHES} seen batches")));
+                }
+                self.seen.extend(seen.batches);
+                Ok(None)
+            }
             Frame::Open(mut open) => {
                 raise(&mut open.vector, &std::mem::take(&mut self.vector));
                 raise(&mut open.durable, &std::mem::take(&mut self.durable));
@@ -102,6 +110,11 @@ impl Opening {
             }
             other => Err((Code::UnexpectedFrame, format!("a document's lane begins with Open, not {}", other.name()))),
         }
+    }
+
+    /// What came of `Seen`, for [`Join::seen`](crate::room::Join::seen).
+    pub fn take_seen(&mut self) -> Vec<SeenBatch> {
+        std::mem::take(&mut self.seen)
     }
 }
 
@@ -170,6 +183,11 @@ mod tests {
         let part = || Vector { part: vector(0..3_000, 1), more: true, extends: Extends::Both };
         let refused = (0..1_000).find_map(|_| opening.receive(part().into()).err());
         assert_eq!(refused.map(|(code, _)| code), Some(Code::FrameTooLarge));
+        let batch = SeenBatch { actor: Actor(1), first: 1, count: 1, digest: crate::Chain::default() };
+        let seen = || crate::frame::Seen { batches: vec![batch.clone(); 1_000] };
+        let mut opening = Opening::default();
+        let taken = (0..1_000).take_while(|_| opening.receive(seen().into()).is_ok()).count();
+        assert_eq!((taken, opening.take_seen().len()), (MAX_SEEN_BATCHES / 1_000, taken * 1_000));
         let other = Opening::default().receive(crate::frame::CloseDocument {}.into());
         assert_eq!(other.map_err(|(code, _)| code), Err(Code::UnexpectedFrame));
     }

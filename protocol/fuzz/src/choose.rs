@@ -6,6 +6,7 @@ use arbitrary::{Result, Unstructured};
 use bytes::Bytes;
 use inkwire_document::{Actor, Batch as Written, VersionVector};
 use inkwire_protocol::frame::*;
+use inkwire_protocol::record::Digest;
 use inkwire_protocol::{Chain, Channel, Code, Frame, Role};
 
 /// What was seen, to be said again in the wrong place.
@@ -241,8 +242,27 @@ pub fn frame(choices: &mut Unstructured<'_>, pool: &Pool) -> Result<Frame> {
             PresenceUpdate { entries }.into()
         }
         CloseDocument::NUMBER => CloseDocument {}.into(),
+        Seen::NUMBER => Seen { batches: seen(choices, pool)? }.into(),
         other => panic!("frame {other} is in the table and not here"),
     })
+}
+
+/// Batches that were seen, some of them with another digest.
+pub fn seen(choices: &mut Unstructured<'_>, pool: &Pool) -> Result<Vec<SeenBatch>> {
+    let mut seen = Vec::new();
+    for (batch, _) in &pool.batches {
+        let Written { actor, first, count, operations } = batch;
+        if choices.ratio(1_u8, 4_u8)? {
+            let digest = Digest::of(if choices.ratio(1_u8, 4_u8)? { b"" } else { operations });
+            seen.push(SeenBatch {
+                actor: *actor,
+                first: *first,
+                count: *count,
+                digest: Chain::of(*first, *count, &digest),
+            });
+        }
+    }
+    Ok(seen)
 }
 
 fn frame_of(batch: Written, receipt: Bytes, with_receipt: bool) -> Frame {

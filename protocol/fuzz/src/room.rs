@@ -137,6 +137,7 @@ impl World {
             subject: Arc::from(*choices.choose(&SUBJECTS)?),
             role: choose::role(choices)?,
             open,
+            seen: choose::seen(choices, &self.pool)?,
         };
         if self.room.join(self.clock, join).is_ok() {
             self.writers.insert(member, Document::new());

@@ -45,7 +45,7 @@ pub fn vectors(data: &[u8]) {
             raise(&mut vector, &open.vector);
             raise(&mut durable, &open.durable);
         }
-        let expected = matches!(frame, Frame::Vector(_) | Frame::Open(_));
+        let expected = matches!(frame, Frame::Vector(_) | Frame::Seen(_) | Frame::Open(_));
         match opening.receive(frame) {
             Ok(None) => assert!(expected),
             Ok(Some(open)) => {

@@ -205,7 +205,7 @@ impl Client {
 
     /// A document that the application closed goes when nothing of it is left to send.
     fn close_if_settled(&mut self, id: DocumentId) {
-        let settled = |replica: &Replica| replica.all_durable() || replica.closed();
+        let settled = |replica: &Replica| replica.settled() || replica.closed();
         let done = |document: &OpenDocument| document.leaving && settled(&document.replica);
         if self.documents.get(&id).is_some_and(done) {
             self.give_up_lane(id);

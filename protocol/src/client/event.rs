@@ -36,7 +36,7 @@ pub enum Transmit {
 }
 
 /// Something that the shell or the application should know.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
     /// The session is there.

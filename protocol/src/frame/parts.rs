@@ -169,6 +169,18 @@ array! {
         bytes: u64,
     }
 
+    /// A batch that a client has seen, in few bytes.
+    SeenBatch "a seen batch: [actor, first counter, count, digest]" {
+        /// The author.
+        actor: Actor,
+        /// The first operation's counter.
+        first: u64,
+        /// How many counters it takes.
+        count: u32,
+        /// The running digest of this batch alone, as if it were its actor's first.
+        digest: Chain,
+    }
+
     /// One session's presence.
     PresenceEntry "a presence entry: [session, sequence, subject, state or nil]" {
         /// The session.

@@ -194,6 +194,15 @@ impl Replica {
         let Ok(snapshot) = Snapshot::parse(whole) else {
             return Err(Violation { code: Code::BadFrame, reason: "a snapshot that does not parse" });
         };
+        if self.config.sabotage().ignore_resync && self.phase == Phase::Live {
+            return Ok(());
+        }
+        let doubt = self.retained.first_doubt(snapshot.version());
+        if let Some((actor, first)) = doubt.filter(|_| !self.config.sabotage().ignore_twins)
+            && self.forget_twin(actor, first)
+        {
+            return Ok(());
+        }
         match self.document.merge(&snapshot) {
             Ok(()) => {
                 // Only what is durable is ever folded into a snapshot.
@@ -216,6 +225,11 @@ impl Replica {
             return self.rebuild(Code::ActorReused, "another replica writes as this one's actor");
         }
         self.recognise(&batch);
+        if let Some(first) = self.retained.contradicts(&batch).filter(|_| !self.config.sabotage().ignore_twins)
+            && self.forget_twin(batch.actor, first)
+        {
+            return;
+        }
         match self.document.apply(&batch) {
             Ok(Applied::New) => {
                 self.news.changed = true;
@@ -242,6 +256,21 @@ impl Replica {
             }
             None => {}
         }
+    }
+
+    /// The relay means something else by an actor's counters from `first` on than was seen, or perhaps does: its word counts. If
+    /// the document shows what was seen, it has to be built anew. Returns whether it is.
+    fn forget_twin(&mut self, actor: Actor, first: u64) -> bool {
+        let shown = self.document.version().get(&actor) >= first;
+        self.retained.forget(actor, first);
+        if shown {
+            self.rebuild_from(
+                u64::MAX,
+                Code::ActorReused,
+                "an actor was used by two replicas, and one of them is seen no more",
+            );
+        }
+        shown
     }
 
     /// The own clock is never behind what was seen. Typing has no times, and costs nothing here.

@@ -94,14 +94,17 @@ impl Replica {
         // Those that were taken back before came later.
         let taken: Vec<Taken> = self.outbox.take_from(first).into_iter().map(take).collect();
         self.taken.splice(0..0, taken);
-        if !may_remake(code) {
+        if !may_remake(code) || self.config.sabotage().never_remake {
             self.taken.iter_mut().for_each(|taken| taken.lost = true);
         }
         if !self.outbox.is_empty() {
             return 0;
         }
-        let edits = self.taken.iter().filter(|taken| taken.lost).map(|taken| taken.own.edits).sum();
-        self.taken.retain(|taken| !taken.lost);
+        let mut edits = 0;
+        for taken in self.taken.extract_if(.., |taken| taken.lost) {
+            self.refused.push_batch(&taken.own.batch);
+            edits += taken.own.edits;
+        }
         edits
     }
 
@@ -124,6 +127,7 @@ impl Replica {
         for taken in std::mem::take(&mut self.taken) {
             let Taken { own, there, foreign, doubtful, lost: given_up } = taken;
             if given_up {
+                self.refused.push_batch(&own.batch);
                 lost += own.edits;
                 continue;
             }
@@ -135,6 +139,7 @@ impl Replica {
             // A snapshot has these counters and does not say whose: made again, it might be there twice.
             let unknown = held && !foreign;
             let Some(actor) = writer.filter(|_| !unknown && self.role.is_some_and(|role| role.may_write())) else {
+                self.refused.push_batch(&own.batch);
                 lost += own.edits;
                 continue;
             };
@@ -157,72 +162,80 @@ impl Replica {
         lost
     }
 
-    /// Whether all of the batch could be made again.
+    /// Whether all of the batch could be made again. What could not goes back to the application.
     fn remake_batch(&mut self, actor: Actor, batch: &Batch, moved: &mut Moved) -> bool {
-        let Ok(edits) = batch.edits(&Limits::STANDARD) else { return false };
+        let Ok(edits) = batch.edits(&Limits::STANDARD) else {
+            self.refused.push_batch(batch);
+            return false;
+        };
         let mut whole = true;
         for (root, edit) in edits {
-            whole &= match edit {
-                Edit::Insert { first, left, text } => {
-                    let anchor = left.map_or(Anchor::Start, |left| Anchor::After(moved.find(left)));
-                    let next = self.document.next_counter().unwrap_or(1);
-                    let at = self.document.anchored(&root, anchor, Unit::Scalar);
-                    let made = at.is_some_and(|at| self.document.insert(&root, Position::Scalar(at), &text).is_ok());
-                    if made {
-                        let old = Dot::new(batch.actor, first);
-                        moved.add(&mut self.document, old, text.chars().count() as u64, Dot::new(actor, next));
-                    }
-                    made
-                }
-                Edit::Delete { ranges } => dots(ranges).all(|dot| self.delete_again(&root, moved.find(dot))),
-                Edit::Set { key, value, .. } => {
-                    let time = self.next_time();
-                    match value {
-                        Some(value) => self.document.map_set(&root, &key, value, time).is_ok(),
-                        None => self.document.map_delete(&root, &key, time).is_ok(),
-                    }
-                }
-                Edit::ListInsert { first, left, values } => {
-                    let next = self.document.next_counter().unwrap_or(1);
-                    let at = self.document.list_index_after(&root, left.map(|left| moved.find(left)));
-                    let count = values.len() as u64;
-                    let made = at.is_some_and(|at| self.document.list_insert(&root, at, values).is_ok());
-                    if made {
-                        moved.add(&mut self.document, Dot::new(batch.actor, first), count, Dot::new(actor, next));
-                    }
-                    made
-                }
-                Edit::ListDelete { ranges } => {
-                    dots(ranges).all(|dot| self.delete_element_again(&root, moved.find(dot)))
-                }
-                Edit::SetAdd { first, members } => {
-                    let next = self.document.next_counter().unwrap_or(1);
-                    let count = members.len() as u64;
-                    let made = members.iter().all(|member| self.document.set_add(&root, member).is_ok());
-                    moved.add(&mut self.document, Dot::new(batch.actor, first), count, Dot::new(actor, next));
-                    made
-                }
-                Edit::SetRemove { ranges } => {
-                    let additions: Vec<Dot> = dots(ranges).map(|dot| moved.find(dot)).collect();
-                    self.document.set_remove_additions(&root, &additions).is_ok()
-                }
-                Edit::Count { amount } => self.document.counter_add(&root, amount).is_ok(),
-                Edit::Mark { start, end, key, value, .. } => {
-                    let [start, end] = [start, end].map(|anchor| moved.anchor(anchor));
-                    let there =
-                        [start, end].iter().all(|&at| self.document.anchored(&root, at, Unit::Scalar).is_some());
-                    let time = self.next_time();
-                    there && self.document.mark_between(&root, start, end, &key, value, time).is_ok()
-                }
-                Edit::Block { lines, key, value, .. } => {
-                    let lines: Vec<Anchor> = lines.into_iter().map(|line| moved.anchor(line)).collect();
-                    let time = self.next_time();
-                    self.document.set_block_at(&root, &lines, &key, value, time).is_ok()
-                }
-                _ => false,
-            };
+            let made = self.remake_edit((batch.actor, actor), &root, edit.clone(), moved);
+            if !made {
+                self.refused.push(&root, edit);
+            }
+            whole &= made;
         }
         whole
+    }
+
+    fn remake_edit(&mut self, (retired, actor): (Actor, Actor), root: &str, edit: Edit, moved: &mut Moved) -> bool {
+        match edit {
+            Edit::Insert { first, left, text } => {
+                let anchor = left.map_or(Anchor::Start, |left| Anchor::After(moved.find(left)));
+                let next = self.document.next_counter().unwrap_or(1);
+                let at = self.document.anchored(root, anchor, Unit::Scalar);
+                let made = at.is_some_and(|at| self.document.insert(root, Position::Scalar(at), &text).is_ok());
+                if made {
+                    let old = Dot::new(retired, first);
+                    moved.add(&mut self.document, old, text.chars().count() as u64, Dot::new(actor, next));
+                }
+                made
+            }
+            Edit::Delete { ranges } => dots(ranges).all(|dot| self.delete_again(root, moved.find(dot))),
+            Edit::Set { key, value, .. } => {
+                let time = self.next_time();
+                match value {
+                    Some(value) => self.document.map_set(root, &key, value, time).is_ok(),
+                    None => self.document.map_delete(root, &key, time).is_ok(),
+                }
+            }
+            Edit::ListInsert { first, left, values } => {
+                let next = self.document.next_counter().unwrap_or(1);
+                let at = self.document.list_index_after(root, left.map(|left| moved.find(left)));
+                let count = values.len() as u64;
+                let made = at.is_some_and(|at| self.document.list_insert(root, at, values).is_ok());
+                if made {
+                    moved.add(&mut self.document, Dot::new(retired, first), count, Dot::new(actor, next));
+                }
+                made
+            }
+            Edit::ListDelete { ranges } => dots(ranges).all(|dot| self.delete_element_again(root, moved.find(dot))),
+            Edit::SetAdd { first, members } => {
+                let next = self.document.next_counter().unwrap_or(1);
+                let count = members.len() as u64;
+                let made = members.iter().all(|member| self.document.set_add(root, member).is_ok());
+                moved.add(&mut self.document, Dot::new(retired, first), count, Dot::new(actor, next));
+                made
+            }
+            Edit::SetRemove { ranges } => {
+                let additions: Vec<Dot> = dots(ranges).map(|dot| moved.find(dot)).collect();
+                self.document.set_remove_additions(root, &additions).is_ok()
+            }
+            Edit::Count { amount } => self.document.counter_add(root, amount).is_ok(),
+            Edit::Mark { start, end, key, value, .. } => {
+                let [start, end] = [start, end].map(|anchor| moved.anchor(anchor));
+                let there = [start, end].iter().all(|&at| self.document.anchored(root, at, Unit::Scalar).is_some());
+                let time = self.next_time();
+                there && self.document.mark_between(root, start, end, &key, value, time).is_ok()
+            }
+            Edit::Block { lines, key, value, .. } => {
+                let lines: Vec<Anchor> = lines.into_iter().map(|line| moved.anchor(line)).collect();
+                let time = self.next_time();
+                self.document.set_block_at(root, &lines, &key, value, time).is_ok()
+            }
+            _ => false,
+        }
     }
 
     /// Deletes the element if it is still there. Returns whether it is gone.

@@ -6,7 +6,10 @@ use bytes::Bytes;
 use inkwire_document::ordered::OrderedMap;
 use inkwire_document::{Actor, Batch, VersionVector};
 
-use crate::frame::Offer;
+use crate::Chain;
+use crate::frame::{Offer, SeenBatch};
+use crate::limits::MAX_SEEN_BATCHES;
+use crate::record::Digest;
 
 const OVERHEAD_BYTES: usize = 160;
 
@@ -14,9 +17,15 @@ const OVERHEAD_BYTES: usize = 160;
 struct Seen {
     batch: Batch,
     receipt: Bytes,
+    /// It came on an earlier lane, and nothing on this one has shown yet that the relay means the same.
+    doubtful: bool,
 }
 
 impl Seen {
+    fn meets(&self, batch: &Batch) -> bool {
+        self.batch.first <= batch.last() && batch.first <= self.batch.last()
+    }
+
     fn bytes(&self) -> usize {
         self.batch.operations.len() + self.receipt.len() + OVERHEAD_BYTES
     }
@@ -56,7 +65,8 @@ impl Retained {
         let receipt = operations.split_off(batch.operations.len());
         self.bytes += size + OVERHEAD_BYTES;
         self.actors.entry(batch.actor).or_default().push_back(self.arrivals);
-        self.seen.insert(self.arrivals, Seen { batch: Batch { operations, ..batch.clone() }, receipt });
+        self.seen
+            .insert(self.arrivals, Seen { batch: Batch { operations, ..batch.clone() }, receipt, doubtful: false });
         self.arrivals += 1;
     }
 
@@ -75,8 +85,53 @@ impl Retained {
         });
     }
 
-    /// Starts to offer what a relay that holds `held` lacks.
+    /// A new lane: what is retained from here on has to be found to be what the relay means too. Gives what of it a replica that
+    /// holds `version` shows, for the relay to compare.
+    pub(super) fn doubt(&mut self, version: &VersionVector) -> Vec<SeenBatch> {
+        for seen in self.seen.values_mut() {
+            seen.doubtful = seen.batch.first <= version.get(&seen.batch.actor);
+        }
+        let shown = self.seen.values().filter(|seen| seen.doubtful).take(MAX_SEEN_BATCHES);
+        let seen = |Seen { batch, .. }: &Seen| {
+            let digest = Chain::of(batch.first, batch.count, &Digest::of(&batch.operations));
+            SeenBatch { actor: batch.actor, first: batch.first, count: batch.count, digest }
+        };
+        shown.map(seen).collect()
+    }
+
+    /// The first retained batch that has counters of `batch` and is another: its actor was used twice. If it is the same, there is
+    /// no doubt about it any more.
+    pub(super) fn contradicts(&mut self, batch: &Batch) -> Option<u64> {
+        let places = self.actors.get(&batch.actor)?;
+        // Nearly always it is newer than all that is retained of its actor.
+        let met = places
+            .iter()
+            .rev()
+            .take_while(|place| self.seen.get(place).is_some_and(|seen| seen.batch.last() >= batch.first));
+        let met: Vec<u64> = met.copied().collect();
+        let mut other = None;
+        for place in met {
+            let Some(seen) = self.seen.get_mut(&place).filter(|seen| seen.meets(batch)) else { continue };
+            if seen.batch == *batch {
+                seen.doubtful = false;
+            } else {
+                other = Some(seen.batch.first);
+            }
+        }
+        other
+    }
+
+    /// The first batch of which a snapshot that covers `version` has the counters, without a word on whether it is this one.
+    pub(super) fn first_doubt(&self, version: &VersionVector) -> Option<(Actor, u64)> {
+        let doubt = |seen: &&Seen| seen.doubtful && seen.batch.first <= version.get(&seen.batch.actor);
+        self.seen.values().find(doubt).map(|seen| (seen.batch.actor, seen.batch.first))
+    }
+
+    /// Starts to offer what a relay that holds `held` lacks. What it has it was told of, and compares.
     pub(super) fn offer_beyond(&mut self, held: VersionVector) {
+        for seen in self.seen.values_mut() {
+            seen.doubtful &= seen.batch.last() > held.get(&seen.batch.actor);
+        }
         self.offering = (!self.seen.is_empty()).then_some((0, held));
     }
 
@@ -107,7 +162,6 @@ impl Retained {
         }
         self.seen.retain(|_, seen| seen.batch.actor != actor || seen.batch.first < first);
         self.bytes = self.seen.values().map(Seen::bytes).sum();
-        self.offering = None;
     }
 
     pub(super) fn clear(&mut self) {
@@ -164,5 +218,29 @@ mod tests {
         assert_eq!((retained.len(), retained.bytes()), (0, 0));
         retained.push(&batch(1, 3), &receipt, 100);
         assert_eq!(retained.len(), 0, "past the bound the newest are not retained");
+    }
+
+    #[test]
+    fn what_the_relay_means_is_compared() {
+        let receipt = Bytes::from_static(b"receipt");
+        let other = Batch { operations: Bytes::from_static(b"something else"), ..batch(1, 2) };
+        let mut retained = Retained::default();
+        for first in 1..5 {
+            retained.push(&batch(1, first), &receipt, 10_000);
+        }
+        assert_eq!(retained.first_doubt(&vector(&[(1, 9)])), None, "it came on this lane");
+        let seen = retained.doubt(&vector(&[(1, 3)]));
+        assert_eq!(seen.iter().map(|seen| seen.first).collect::<Vec<_>>(), [1, 2, 3], "what is shown");
+        assert_eq!(seen[1].digest, Chain::of(2, 1, &Digest::of(b"operations")));
+        assert_ne!(seen[1].digest, Chain::of(2, 1, &Digest::of(&other.operations)));
+        retained.offer_beyond(vector(&[(1, 1)]));
+        assert_eq!(retained.first_doubt(&vector(&[(1, 1)])), None, "the relay has compared it");
+        assert_eq!(retained.first_doubt(&vector(&[(1, 2)])), Some((Actor(1), 2)));
+        assert_eq!(retained.contradicts(&batch(1, 2)), None);
+        assert_eq!(retained.first_doubt(&vector(&[(1, 9)])), Some((Actor(1), 3)), "2 is what it was");
+        assert_eq!(retained.contradicts(&other), Some(2));
+        assert_eq!(retained.contradicts(&Batch { count: 5, ..batch(1, 4) }), Some(4));
+        assert_eq!(retained.contradicts(&batch(1, 5)), None);
+        assert_eq!(retained.contradicts(&batch(2, 1)), None);
     }
 }

@@ -9,7 +9,7 @@ use crate::frame::{self, Channel, Claim, Frame, Options};
 use crate::vectors::split_open;
 
 impl Replica {
-    /// The next frame for the document's lane: `Open`, after what its vectors need of frames, then others' batches that the relay lacks, then own ones.
+    /// The next frame for the document's lane: `Open`, after what it needs of frames before it, then others' batches that the relay lacks, then own ones.
     pub(crate) fn poll_frame(&mut self, channel: Channel) -> Option<Frame> {
         match self.phase {
             Phase::Opening => {
@@ -20,7 +20,11 @@ impl Replica {
                 if self.opening.is_empty() {
                     let open = self.open_frame(channel);
                     self.claimed = open.claim.as_ref().map(|claim| claim.last);
-                    self.opening = split_open(open, self.config.vector_entries).into();
+                    let seen = self.retained.doubt(&open.vector);
+                    // Two of a vector's entries are longer than one of these.
+                    let parts = seen.chunks((self.config.vector_entries / 2).max(1));
+                    let parts = parts.map(|batches| frame::Seen { batches: batches.to_vec() }.into());
+                    self.opening = parts.chain(split_open(open, self.config.vector_entries)).collect();
                 }
                 let frame = self.opening.pop_front();
                 if self.opening.is_empty() {
@@ -35,7 +39,8 @@ impl Replica {
     }
 
     fn poll_batch(&mut self) -> Option<Frame> {
-        if let Some(offer) = self.retained.next_offer() {
+        let own_first = self.config.sabotage().own_before_offers && self.outbox.unsent_edits() > 0;
+        if let Some(offer) = if own_first { None } else { self.retained.next_offer() } {
             let (batch, receipt) = offer.into_parts();
             self.hold(&batch);
             return Some(frame::Offer::new(batch, receipt).into());
@@ -73,7 +78,11 @@ impl Replica {
             document: self.name.clone(),
             incarnation: self.incarnation,
             vector: self.document.version().clone(),
-            durable: self.durable.clone(),
+            durable: if self.config.sabotage().claim_nothing_durable {
+                inkwire_document::VersionVector::new()
+            } else {
+                self.durable.clone()
+            },
             role: self.config.role,
             claim,
             options: Options::default(),

@@ -118,7 +118,26 @@ impl Room {
                 self.ask_again(id, actor);
                 Ok(())
             }
-            Err(Obstacle::Early(_, reason) | Obstacle::Refused(reason)) => self.retire(id, &batch, reason),
+            Err(Obstacle::Early(_, reason) | Obstacle::Refused(reason)) => {
+                // What is held is not taken back; the rest is its author's to make again.
+                if batch.first > self.actors.held(actor) && !self.config.sabotage().forget_refusals {
+                    self.actors.refuse(actor, batch.first);
+                    self.refuse_waiting(actor, batch.first);
+                }
+                self.retire(id, &batch, reason)
+            }
+        }
+    }
+
+    /// Refuses what others offer of an actor to which it was refused.
+    fn refuse_waiting(&mut self, actor: Actor, first: u64) {
+        let void = |offer: &Waiting| offer.batch.actor == actor && offer.batch.last() >= first;
+        while let Some(index) = self.waiting.iter().position(void) {
+            let Some(offer) = self.waiting.remove(index) else { return };
+            self.waiting_bytes -= offer.cost();
+            if let Some(origin) = offer.origin {
+                let _nobody = self.refuse(origin, &offer.batch, refused_before(actor, first));
+            }
         }
     }
 
@@ -221,12 +240,18 @@ impl Room {
                     format!("counters {} to {} of actor {actor}, of which {held} were held", batch.first, batch.last()),
                 );
             }
-            return match self.body_of(batch) {
-                Some(known) if known != digest => {
-                    refused(Code::ActorReused, format!("counter {} of actor {actor} was other operations", batch.first))
-                }
-                _ => Err(Obstacle::Duplicate),
+            // Duplicates are of what came last, so the search goes backwards; it is short, and only duplicates pay for it.
+            let known = self.tail.known().find(|known| known.meets(batch));
+            let same =
+                known.map(|known| (known.first, known.count, known.digest) == (batch.first, batch.count, *digest));
+            return if same == Some(false) {
+                refused(Code::ActorReused, format!("counter {} of actor {actor} was other operations", batch.first))
+            } else {
+                Err(Obstacle::Duplicate)
             };
+        }
+        if let Some(first) = self.actors.refused_from(actor).filter(|first| batch.last() >= *first) {
+            return Err(Obstacle::Refused(refused_before(actor, first)));
         }
         let checked = match batch.check(&self.config.limits) {
             Ok(checked) => checked,
@@ -255,17 +280,6 @@ impl Room {
             }
         }
         Ok(checked)
-    }
-
-    /// The digest of the batch that starts where `batch` does, if it is still in the tail.
-    fn body_of(&self, batch: &Batch) -> Option<&Digest> {
-        // Duplicates are of what came last, so the search goes backwards; it is short, and only duplicates pay for it.
-        self.tail.range(self.tail.front(), self.tail.end()).rev().find_map(|entry| match &entry.kind {
-            Kind::Batch { record, .. } if record.batch.actor == batch.actor && record.batch.first == batch.first => {
-                Some(&record.digest)
-            }
-            _ => None,
-        })
     }
 
     /// The hot path: receipt, one encoding, one append.
@@ -357,6 +371,14 @@ impl Room {
         }
         Ok(())
     }
+}
+
+/// Why a batch is refused that its author was refused before: it has made again what is in it, and it must not be there twice.
+fn refused_before(actor: Actor, first: u64) -> Reason {
+    (
+        Code::ActorReused,
+        format!("actor {actor} was refused its counter {first}, and makes again what came from there on"),
+    )
 }
 
 /// The batch's frame, and the batch with its operations as a slice of it: the buffer that they came in is let go.

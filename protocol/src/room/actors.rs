@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use inkwire_document::{Actor, Batch, Dot, VersionVector};
@@ -6,6 +6,9 @@ use inkwire_document::{Actor, Batch, Dot, VersionVector};
 use super::MemberId;
 use crate::Chain;
 use crate::record::{ActorRecord, Digest};
+
+/// So many refusals a room remembers.
+const MAX_REFUSED: usize = 4_096;
 
 /// What a room knows of one actor.
 #[derive(Debug)]
@@ -58,6 +61,9 @@ pub(super) struct Actors {
     states: BTreeMap<Actor, ActorState>,
     /// Actors whose lease has ended, by subject; the last is leased again first.
     free: BTreeMap<Arc<str>, Vec<Actor>>,
+    /// From which counter on an actor's batches were refused to it, of the last [`MAX_REFUSED`], in order.
+    refused: BTreeMap<Actor, u64>,
+    refused_order: VecDeque<Actor>,
 }
 
 impl Actors {
@@ -93,6 +99,26 @@ impl Actors {
             }
         }
         (state.held + 1, state.holder.replace(member))
+    }
+
+    /// The holder was refused what it sent from this counter on, and makes it again as another actor.
+    pub(super) fn refuse(&mut self, actor: Actor, first: u64) {
+        if let Some(known) = self.refused.get_mut(&actor) {
+            *known = (*known).min(first);
+            return;
+        }
+        self.refused.insert(actor, first);
+        self.refused_order.push_back(actor);
+        if self.refused_order.len() > MAX_REFUSED
+            && let Some(oldest) = self.refused_order.pop_front()
+        {
+            self.refused.remove(&oldest);
+        }
+    }
+
+    /// From which counter on the actor's batches were refused to it.
+    pub(super) fn refused_from(&self, actor: Actor) -> Option<u64> {
+        self.refused.get(&actor).copied()
     }
 
     /// An actor of the subject's whose lease has ended.

@@ -4,7 +4,7 @@ use std::time::Duration;
 use inkwire_document::{Batch, Limits, Snapshot};
 
 use super::sabotage::Sabotage;
-use crate::frame::Open;
+use crate::frame::{Open, SeenBatch};
 use crate::limits::{MAX_CLOCK_AHEAD, PRESENCE_TTL, VECTOR_PART_ENTRIES};
 use crate::record::{ActorRecord, LogRecord};
 use crate::{Code, Role};
@@ -113,6 +113,8 @@ pub struct Join {
     pub role: Role,
     /// The client's frame.
     pub open: Open,
+    /// What the client says it has seen, of [`Opening::take_seen`](crate::Opening::take_seen).
+    pub seen: Vec<SeenBatch>,
 }
 
 /// What a fold starts from: run [`inkwire_document::fold`] on it, store the result, then call

@@ -6,9 +6,13 @@ use inkwire_document::Actor;
 
 use super::catch_up::{CatchUp, vector_frames};
 use super::member::{Member, Place};
+use super::tail::Known;
 use super::{Clock, Join, MemberId, Reason, Room};
-use crate::frame::{self, Claim, Lease};
-use crate::{Code, Frame, Role, receipt};
+use crate::frame::{self, Claim, Lease, SeenBatch};
+use crate::{Chain, Code, Frame, Role, receipt};
+
+/// Of how many actors a member is told at once that they were used twice; it opens the document anew after the first.
+const MAX_REUSED: usize = 64;
 
 impl Room {
     /// Takes a member in. From now on it gets everything; what came before follows `Opened` as snapshot and batches, then
@@ -20,7 +24,7 @@ impl Room {
         if let Some(reason) = &self.closing {
             return Err(reason.clone());
         }
-        let Join { member: id, session, since, subject, role, open } = join;
+        let Join { member: id, session, since, subject, role, mut open, seen } = join;
         if let Some(known) = open.incarnation.filter(|known| *known != self.incarnation) {
             return Err((
                 Code::IncarnationMismatch,
@@ -32,6 +36,13 @@ impl Room {
             if held < *counter && !self.config.sabotage().ignore_rollback {
                 let text = format!("counter {counter} of actor {actor} was durable, the store has {held}");
                 return Err((Code::StoreRolledBack, text));
+            }
+        }
+        let doubtful = self.reused(&seen);
+        for batch in seen {
+            // What of it is not here yet may come from another, who means something else: then the member is to get it.
+            if let Some(counter) = open.vector.dots.get_mut(&batch.actor) {
+                *counter = (*counter).min(self.actors.held(batch.actor));
             }
         }
         let plan = CatchUp::plan(open.vector, open.durable, self.base.as_ref());
@@ -58,11 +69,42 @@ impl Room {
         let frames = vector_frames(self.actors.held_vector(), self.config.vector_entries, opened);
         if let Some(member) = self.members.get_mut(&id) {
             member.queue.extend(frames);
+            doubtful.into_iter().for_each(|refused| member.tell(refused));
         }
         self.presence.announce_all(clock.monotonic);
         self.tick_presence(clock.monotonic);
         self.wake(id);
         Ok(())
+    }
+
+    /// Of what a client has seen, the first batch of each actor under whose counters the room holds something else, or does not
+    /// know any more what: its actor was used twice.
+    fn reused(&self, seen: &[SeenBatch]) -> Vec<frame::Refused> {
+        let held = |batch: &&SeenBatch| batch.first <= self.actors.held(batch.actor);
+        let seen: Vec<&SeenBatch> = seen.iter().filter(held).collect();
+        if seen.is_empty() || self.config.sabotage().ignore_seen {
+            return Vec::new();
+        }
+        let actors: BTreeSet<Actor> = seen.iter().map(|batch| batch.actor).collect();
+        let known = self.tail.known().filter(|known| actors.contains(&known.actor));
+        let known: BTreeMap<(Actor, u64), Known> = known.map(|known| ((known.actor, known.first), known)).collect();
+        let mut refused = BTreeMap::new();
+        for batch in seen {
+            let actor = batch.actor;
+            let known = known.get(&(actor, batch.first));
+            let same = known.is_some_and(|known| {
+                known.count == batch.count && Chain::of(known.first, known.count, &known.digest) == batch.digest
+            });
+            if !same && refused.len() < MAX_REUSED {
+                let reason = match known {
+                    Some(_) => format!("what is held of actor {actor} is not what was seen"),
+                    None => format!("of actor {actor} it is not known any more whether what is held is what was seen"),
+                };
+                let frame = frame::Refused { actor, first: batch.first, code: Code::ActorReused, reason };
+                refused.entry(actor).or_insert(frame);
+            }
+        }
+        refused.into_values().collect()
     }
 
     /// The member's lane is gone. Its actor stays bound to its subject, for the session that resumes it.

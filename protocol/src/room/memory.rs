@@ -16,6 +16,8 @@ pub struct Usage {
     pub undurable_bytes: usize,
     /// Bytes that are folded and kept for readers that lag; part of the tail.
     pub kept_bytes: usize,
+    /// Bytes of what is known of batches that are folded and gone.
+    pub known_bytes: usize,
     /// Bytes of offered batches that wait for what they refer to.
     pub waiting_bytes: usize,
     /// Bytes of presence.
@@ -52,7 +54,10 @@ pub struct Drops {
 impl Room {
     /// Bytes of tail, snapshot and waiting offers: what grows with what is written, told in constant time.
     pub fn shared_bytes(&self) -> usize {
-        self.tail.total_cost() + self.waiting_bytes + self.base.as_ref().map_or(0, super::Base::memory)
+        self.tail.total_cost()
+            + self.tail.known_bytes()
+            + self.waiting_bytes
+            + self.base.as_ref().map_or(0, super::Base::memory)
     }
 
     /// What the room keeps in memory. Looks at every member.
@@ -73,6 +78,7 @@ impl Room {
             tail_bytes: self.tail.total_cost(),
             undurable_bytes: self.durability.bytes(),
             kept_bytes: self.tail.cost(self.tail.front(), self.tail.base()),
+            known_bytes: self.tail.known_bytes(),
             waiting_bytes: self.waiting_bytes,
             presence_bytes: self.presence.bytes(),
             snapshot_bytes: self.base.as_ref().map_or(0, super::Base::memory),

@@ -27,6 +27,10 @@ pub struct Sabotage {
     pub leases_end_with_connections: bool,
     /// A lease says nothing of what was written under it.
     pub lease_without_digest: bool,
+    /// What a client has seen is not compared with what is held.
+    pub ignore_seen: bool,
+    /// What was refused to its author is taken when another offers it.
+    pub forget_refusals: bool,
     /// A client may know more to be durable than the store has.
     pub ignore_rollback: bool,
 }

@@ -3,13 +3,35 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::MemberId;
-use crate::record::LogRecord;
+use inkwire_document::{Actor, Batch};
+
+use crate::record::{Digest, LogRecord};
 
 /// A place in the tail's endless sequence; 0 is the first entry since the room was loaded.
 pub(super) type Position = u64;
 
 /// What an entry costs beside its frame: the entry, its record and its part of the queues that refer to it.
 pub(super) const ENTRY_OVERHEAD: usize = 256;
+
+/// Of so many batches that are folded and gone the tail still knows what they were. A reader that comes back with an older one
+/// that it does not know to be durable is sent the document anew.
+const KNOWN_BATCHES: usize = 2_048;
+
+/// What a batch was.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    pub(super) actor: Actor,
+    pub(super) first: u64,
+    pub(super) count: u32,
+    pub(super) digest: Digest,
+}
+
+impl Known {
+    /// Whether it has counters that `batch` has too.
+    pub(super) fn meets(&self, batch: &Batch) -> bool {
+        self.actor == batch.actor && self.first <= batch.last() && batch.first < self.first + u64::from(self.count)
+    }
+}
 
 /// One frame that goes to everyone, encoded once.
 #[derive(Debug)]
@@ -48,6 +70,8 @@ pub(super) struct Tail {
     base: Position,
     /// Cost of everything ever pushed.
     pushed: u64,
+    /// The last batches before the front.
+    gone: VecDeque<Known>,
 }
 
 impl Tail {
@@ -95,6 +119,20 @@ impl Tail {
         self.cost(self.front, self.end())
     }
 
+    /// Bytes of what is known of batches that are gone.
+    pub(super) fn known_bytes(&self) -> usize {
+        self.gone.len() * size_of::<Known>()
+    }
+
+    /// What the batches were, from the latest backwards, as far as it is known.
+    pub(super) fn known(&self) -> impl Iterator<Item = Known> {
+        let here = self.entries.iter().rev().filter_map(|entry| match &entry.kind {
+            Kind::Batch { record, .. } => Some(known(record)),
+            Kind::Durable => None,
+        });
+        here.chain(self.gone.iter().rev().copied())
+    }
+
     /// From now on a snapshot covers what is before `base`.
     pub(super) fn rebase(&mut self, base: Position) {
         self.base = base;
@@ -103,7 +141,19 @@ impl Tail {
     /// Forgets what is before `position`, and never what is not folded yet.
     pub(super) fn trim(&mut self, position: Position) {
         let count = position.min(self.base).saturating_sub(self.front) as usize;
-        self.entries.drain(..count);
+        for entry in self.entries.drain(..count) {
+            if let Kind::Batch { record, .. } = entry.kind {
+                if self.gone.len() >= KNOWN_BATCHES {
+                    self.gone.pop_front();
+                }
+                self.gone.push_back(known(&record));
+            }
+        }
         self.front += count as u64;
     }
+}
+
+fn known(record: &LogRecord) -> Known {
+    let Batch { actor, first, count, .. } = record.batch;
+    Known { actor, first, count, digest: record.digest }
 }

@@ -5,6 +5,7 @@ mod durable;
 mod joining;
 mod memory;
 mod refusing;
+mod twins;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use inkwire_document::{Actor, Batch, Document, HybridTime, Position, Snapshot, V
 use super::*;
 use crate::frame::{self, Claim, Open, Options};
 use crate::record::LogRecord;
-use crate::{Channel, Role};
+use crate::{Chain, Channel, Role};
 
 const START_MILLIS: u64 = 1_700_000_000_000;
 
@@ -73,6 +74,7 @@ impl Hall {
             subject: format!("user-{id}").into(),
             role,
             open,
+            seen: Vec::new(),
         };
         self.room.join(self.clock, join)
     }

@@ -8,3 +8,4 @@ mod presence;
 mod rebuilding;
 mod resuming;
 mod sessions;
+mod twins;

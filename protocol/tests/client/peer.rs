@@ -26,6 +26,8 @@ pub(crate) struct Peer {
     pub(crate) datagrams: VecDeque<(Channel, Frame)>,
     pub(crate) lane_changes: Vec<Transmit>,
     pub(crate) disconnected: Option<Code>,
+    /// What it said before its last `Open` to have seen.
+    pub(crate) seen: Vec<frame::SeenBatch>,
     decoders: BTreeMap<Channel, StreamDecoder>,
 }
 
@@ -40,6 +42,7 @@ impl Peer {
             datagrams: VecDeque::new(),
             lane_changes: Vec::new(),
             disconnected: None,
+            seen: Vec::new(),
             decoders: BTreeMap::new(),
         }
     }
@@ -169,6 +172,15 @@ impl Peer {
     /// The next `Open`, with its channel.
     pub(crate) fn take_open(&mut self) -> (Channel, frame::Open) {
         self.pump();
+        self.seen.clear();
+        let seen = &mut self.seen;
+        self.sent.retain(|(_, frame)| match frame {
+            Frame::Seen(frame) => {
+                seen.extend_from_slice(&frame.batches);
+                false
+            }
+            _ => true,
+        });
         let index = self.sent.iter().position(|(_, frame)| matches!(frame, Frame::Open(_))).expect("an Open");
         match self.sent.remove(index) {
             Some((channel, Frame::Open(open))) => {

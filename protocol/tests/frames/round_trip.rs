@@ -43,7 +43,7 @@ fn short(random: &mut Random) -> Bytes {
 fn any_frame(random: &mut Random) -> Frame {
     let r = random;
     let role = if r.one_in(2) { Role::Viewer } else { Role::Editor };
-    match r.below(25) {
+    match r.below(26) {
         0 => Hello { versions: (0..r.below(9)).map(|_| number(r)).collect(), token: text(r), agent: text(r) }.into(),
         1 => Welcome {
             version: number(r),
@@ -120,6 +120,17 @@ fn any_frame(random: &mut Random) -> Frame {
         }
         22 => RoleChanged { role }.into(),
         23 => Presence { sequence: number(r) as u32, state: maybe(r, short) }.into(),
+        24 => Seen {
+            batches: (0..r.below(20))
+                .map(|_| SeenBatch {
+                    actor: Actor(number(r)),
+                    first: number(r),
+                    count: number(r) as u32,
+                    digest: chain(r),
+                })
+                .collect(),
+        }
+        .into(),
         _ => PresenceUpdate {
             entries: (0..r.below(20))
                 .map(|_| PresenceEntry {

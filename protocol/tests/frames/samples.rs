@@ -146,5 +146,15 @@ pub(crate) fn samples() -> Vec<(&'static str, Frame)> {
             .into(),
         ),
         ("close_document", CloseDocument {}.into()),
+        (
+            "seen",
+            Seen {
+                batches: vec![
+                    SeenBatch { actor: Actor(5), first: 13, count: 1, digest: Chain([7; 16]) },
+                    SeenBatch { actor: ACTOR, first: 70_001, count: 300, digest: Chain([9; 16]) },
+                ],
+            }
+            .into(),
+        ),
     ]
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use inkwire_document::{HybridTime, Position, Value, VersionVector};
+use inkwire_document::{Actor, HybridTime, Position, Value, VersionVector};
 use inkwire_protocol::client::{Client, ClientConfig, DocumentId, Event, Lanes, Now, Transmit};
 use inkwire_protocol::random::Random;
-use inkwire_protocol::replica::{EditRefused, Replica, ReplicaConfig};
+use inkwire_protocol::replica::{EditRefused, Replica, ReplicaConfig, Sabotage};
 use inkwire_protocol::{Code, Role};
 
 use crate::network::{Connection, Packet};
@@ -21,6 +21,7 @@ pub struct Host {
     pub lanes: Lanes,
     /// Entries of a vector in one frame.
     entries: usize,
+    sabotage: Sabotage,
     pub client: Client,
     pub document: DocumentId,
     pub connection: Option<Connection>,
@@ -39,6 +40,12 @@ pub struct Host {
     /// Edits were refused: until the page is synced again it shows what will not stay.
     rebuilding: bool,
     pub presence: Option<Bytes>,
+    /// The page as it was some time ago.
+    pub backup: Option<Box<Host>>,
+    /// What it wrote in documents that it closed: actors and last counters.
+    pub left: Vec<(Actor, u64)>,
+    /// The relay's start at which it was connected last.
+    pub last_start: u64,
     life: u32,
     token_number: u32,
 }
@@ -51,14 +58,21 @@ pub enum Wish {
 }
 
 impl Host {
-    pub fn new(index: usize, role: Role, lanes: Lanes, now: Duration, random: &mut Random) -> Self {
+    pub fn new(
+        index: usize,
+        (role, lanes): (Role, Lanes),
+        now: Duration,
+        sabotage: Sabotage,
+        random: &mut Random,
+    ) -> Self {
         let entries = 1 + index % 3;
-        let (client, document) = load(role, entries, now, random);
+        let (client, document) = load((role, entries, sabotage), now, random);
         Self {
             name: format!("user-{index}"),
             role,
             lanes,
             entries,
+            sabotage,
             client,
             document,
             connection: None,
@@ -70,6 +84,9 @@ impl Host {
             edits: 0,
             rebuilding: false,
             presence: None,
+            backup: None,
+            left: Vec::new(),
+            last_start: 0,
             life: 0,
             token_number: 0,
         }
@@ -77,7 +94,8 @@ impl Host {
 
     /// The page is loaded anew: nothing of its memory is left.
     pub fn reload(&mut self, now: Duration, random: &mut Random) {
-        (self.client, self.document) = load(self.role, self.entries, now, random);
+        (self.client, self.document) = load((self.role, self.entries, self.sabotage), now, random);
+        self.left.clear();
         self.connection = None;
         self.connect_at = Some(now);
         (self.seen, self.edits, self.rebuilding, self.presence) = (VersionVector::new(), 0, false, None);
@@ -95,6 +113,8 @@ impl Host {
             connect_at: Some(now),
             seen: self.seen.clone(),
             presence: self.presence.clone(),
+            backup: None,
+            left: self.left.clone(),
             // What it writes is told apart from what the other writes.
             life: 1_000 * number,
             ..*self
@@ -104,6 +124,12 @@ impl Host {
     /// The page closes the document and opens it again. What it wrote goes out as before.
     pub fn reopen(&mut self, now: Duration) {
         let now = Now::new(now);
+        let document = self.replica().document();
+        if let (None, Some(actor), Some(next)) =
+            (self.replica().rebuilding(), document.actor(), document.next_counter())
+        {
+            self.left.extend((next > 1).then_some((actor, next - 1)));
+        }
         self.client.close_document(now, self.document);
         self.document = self.client.open(now, DOCUMENT).expect("the name is good");
         (self.seen, self.edits, self.rebuilding, self.presence) = (VersionVector::new(), 0, false, None);
@@ -235,8 +261,10 @@ impl Host {
     }
 }
 
-fn load(role: Role, vector_entries: usize, now: Duration, random: &mut Random) -> (Client, DocumentId) {
-    let replica = ReplicaConfig { role, vector_entries, ..ReplicaConfig::default() };
+type Loading = (Role, usize, Sabotage);
+
+fn load((role, vector_entries, sabotage): Loading, now: Duration, random: &mut Random) -> (Client, DocumentId) {
+    let replica = ReplicaConfig { role, vector_entries, sabotage, ..ReplicaConfig::default() };
     let config = ClientConfig { replica, backoff_cap: Duration::from_secs(4), ..ClientConfig::default() };
     let mut client = Client::new(config, random.next_u64());
     let document = client.open(Now::new(now), DOCUMENT).expect("the name is good");

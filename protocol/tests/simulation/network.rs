@@ -68,6 +68,8 @@ struct Pipe {
     /// When the last thing of each lane arrives: nothing of it overtakes.
     ordered: BTreeMap<Option<u32>, Duration>,
     cut: bool,
+    /// When the last datagram arrives.
+    datagram: Duration,
     /// Nothing is sent on after this.
     ended: bool,
 }
@@ -77,11 +79,25 @@ pub struct Network {
     arrivals: BTreeMap<(Duration, u64), Arrival>,
     pipes: BTreeMap<(Connection, To), Pipe>,
     sequence: u64,
+    pub count: Count,
+}
+
+/// What was done to packets.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Count {
+    pub lost: u64,
+    pub doubled: u64,
+    /// A datagram that arrives before one that was sent earlier.
+    pub reordered: u64,
+    /// What arrives although its connection was cut, after a while.
+    pub late: u64,
+    /// What is lost with its connection.
+    pub cut: u64,
 }
 
 impl Network {
     pub fn new(weather: Weather) -> Self {
-        Self { weather, arrivals: BTreeMap::new(), pipes: BTreeMap::new(), sequence: 0 }
+        Self { weather, arrivals: BTreeMap::new(), pipes: BTreeMap::new(), sequence: 0, count: Count::default() }
     }
 
     fn latency(&self, random: &mut Random) -> Duration {
@@ -97,14 +113,19 @@ impl Network {
         let mut at = now + self.latency(random);
         let pipe = self.pipes.entry((connection, to)).or_default();
         if pipe.cut || pipe.ended {
+            self.count.cut += 1;
             return;
         }
         match &packet {
             Packet::Datagram(_) => {
                 if random.one_in(self.weather.loss) {
+                    self.count.lost += 1;
                     return;
                 }
+                self.count.reordered += u64::from(at < pipe.datagram);
+                pipe.datagram = pipe.datagram.max(at);
                 if random.one_in(self.weather.duplicates) {
+                    self.count.doubled += 1;
                     let again = at + self.latency(random);
                     self.schedule(again, Arrival { connection, to, packet: packet.clone() });
                 }
@@ -134,6 +155,7 @@ impl Network {
             let late = Duration::from_millis(if random.one_in(2) { random.below(12_000) } else { 0 });
             let same = |arrival: &Arrival| arrival.connection == connection && arrival.to == to;
             let moved: Vec<_> = self.arrivals.extract_if(.., |_, arrival| same(arrival)).collect();
+            self.count.late += if late.is_zero() { 0 } else { moved.len() as u64 };
             for ((at, _), arrival) in moved {
                 self.schedule(at + late, arrival);
             }

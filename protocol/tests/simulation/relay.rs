@@ -160,6 +160,10 @@ impl Relay {
     pub fn steal(&mut self, now: Duration) -> Result<(), String> {
         let clock = self.clock(now);
         let Some(room) = self.running.as_mut().and_then(|running| running.room.as_mut()) else { return Ok(()) };
+        if room.closing().is_some() {
+            // It takes nobody in any more, and is dropped once the last member has left.
+            return Ok(());
+        }
         for (actor, subject) in self.store.subjects() {
             // What the subject has released it may have; after that there is nothing to be had without a ticket.
             let mut claims = Vec::new();
@@ -182,7 +186,8 @@ impl Relay {
                     options: frame::Options::default(),
                 };
                 let (since, subject) = (now, subject.clone());
-                let join = Join { member, session: 0, since, subject, role: Role::Editor, open };
+                let (role, seen) = (Role::Editor, Vec::new());
+                let join = Join { member, session: 0, since, subject, role, open, seen };
                 room.join(clock, join).map_err(|(code, reason)| format!("{code}: {reason}"))?;
                 let mut frames = Vec::new();
                 while room.poll_transmit(clock, member, 1 << 20, &mut frames) > 0 {}
@@ -365,7 +370,8 @@ impl Relay {
                 self.next_member += 1;
                 let (session, since, subject) = (served.id, served.since, served.subject.clone());
                 let role = open.role.min(served.granted);
-                let joined = room.join(clock, Join { member, session, since, subject, role, open });
+                let seen = lane.opening.take().map(|mut opening| opening.take_seen()).unwrap_or_default();
+                let joined = room.join(clock, Join { member, session, since, subject, role, open, seen });
                 if joined.is_ok() {
                     lane.member = Some(member);
                     running.members.insert(member, (connection, channel));

@@ -11,10 +11,11 @@ use inkwire_protocol::Role;
 use inkwire_protocol::client::{Lanes, Now};
 use inkwire_protocol::copies::{CopyCounts, CopyMode};
 use inkwire_protocol::random::Random;
+use inkwire_protocol::replica;
 use inkwire_protocol::room::{RoomConfig, Sabotage};
 
 use crate::host::{Host, Wish};
-use crate::network::{Connection, Network, Packet, To, Weather};
+use crate::network::{Connection, Count, Network, Packet, To, Weather};
 use crate::relay::Relay;
 use crate::store::Store;
 use trace::describe;
@@ -46,6 +47,12 @@ pub struct World {
     rolls_back: bool,
     /// It was.
     rolling_back: bool,
+    rules: Rules,
+    visits: Visits,
+    /// How often a page was copied or restored.
+    twins: u32,
+    /// How often the relay was started.
+    starts: u64,
     pub events: u64,
 }
 
@@ -68,15 +75,35 @@ pub struct Outcome {
     pub frames: [u64; 64],
     /// Copies that came first, late and too early.
     pub copies: [u64; 3],
+    /// What went wrong on the way.
+    pub visits: Visits,
 }
 
-pub(crate) fn run(seed: u64, sabotage: Sabotage, trace: bool) -> Result<Outcome, String> {
-    play(World::new(seed, sabotage, trace), seed)
+/// How often a run came to what it is there for.
+pub type Visits = BTreeMap<&'static str, u64>;
+
+/// Which rules are taken out, of a room, of a client, and of the page around one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rules {
+    pub room: Sabotage,
+    pub client: replica::Sabotage,
+    /// A page that is loaded goes on as the actor that it was when it was last stored.
+    pub go_on_from_disk: bool,
+}
+
+impl Rules {
+    fn wants_twins(&self) -> bool {
+        self.room.lease_without_digest || self.room.ignore_seen || self.client.ignore_twins
+    }
+}
+
+pub(crate) fn run(seed: u64, rules: Rules, trace: bool) -> Result<Outcome, String> {
+    play(World::new(seed, rules, trace), seed)
 }
 
 /// Batches travel once more as datagrams, where there are some.
 pub(crate) fn run_with_copies(seed: u64, trace: bool) -> Result<Outcome, String> {
-    let mut world = World::new(seed, Sabotage::default(), trace);
+    let mut world = World::new(seed, Rules::default(), trace);
     world.relay.copies = Some(CopyCounts::default());
     world.hosts.iter_mut().for_each(|host| host.client.set_copies(CopyMode::On));
     play(world, seed)
@@ -91,7 +118,17 @@ fn play(mut world: World, seed: u64) -> Result<Outcome, String> {
     let copies = of_hosts.chain(world.relay.copies).fold([0; 3], |[first, late, passed], counts| {
         [first + counts.first, late + counts.late, passed + counts.passed]
     });
-    Ok(Outcome { events: world.events, edits, frames: world.relay.frames, copies })
+    let Count { lost, doubled, reordered, late, cut } = world.network.count;
+    let network = [
+        ("datagrams lost", lost),
+        ("datagrams doubled", doubled),
+        ("datagrams overtaken", reordered),
+        ("packets that came late", late),
+        ("packets lost with a connection", cut),
+    ];
+    world.visits.extend(network);
+    let (events, frames, visits) = (world.events, world.relay.frames, world.visits);
+    Ok(Outcome { events, edits, frames, copies, visits })
 }
 
 macro_rules! trace {
@@ -103,7 +140,7 @@ macro_rules! trace {
 }
 
 impl World {
-    fn new(seed: u64, sabotage: Sabotage, trace: bool) -> Self {
+    fn new(seed: u64, rules: Rules, trace: bool) -> Self {
         let mut random = Random::new(seed);
         let small = random.one_in(2);
         // Apart from the rest, so that what is drawn here gives no seed another course.
@@ -113,16 +150,11 @@ impl World {
             tail_bytes: if small { 2_000 + random.below(8_000) as usize } else { 40_000 },
             member_bytes: 1_000 + random.below(6_000) as usize,
             undurable_bytes: if random.one_in(3) { 3_000 + random.below(10_000) as usize } else { 8 << 20 },
-            sabotage,
+            sabotage: rules.room,
             ..RoomConfig::default()
         };
-        let copies = apart.one_in(6);
-        let config = if copies {
-            // A snapshot says nothing of the batches in it, so a room that is loaded from one cannot tell copies apart.
-            RoomConfig { tail_bytes: 1 << 30, ..config }
-        } else {
-            config
-        };
+        // Where a rule is taken out that matters only there, all runs go there.
+        let copies = apart.one_in(6) | rules.wants_twins();
         let bandwidth = if random.one_in(3) { 4_000 + random.below(50_000) } else { 10_000_000 };
         let network = Network::new(if random.one_in(3) { Weather::fair() } else { Weather::draw(&mut random) });
         let count = 2 + random.below(5) as usize;
@@ -130,11 +162,11 @@ impl World {
             .map(|index| {
                 let role = if index > 0 && random.one_in(4) { Role::Viewer } else { Role::Editor };
                 let lanes = if random.one_in(2) { Lanes::Streams } else { Lanes::Messages };
-                Host::new(index, role, lanes, Duration::ZERO, &mut random)
+                Host::new(index, (role, lanes), Duration::ZERO, rules.client, &mut random)
             })
             .collect();
         Self {
-            clocks_jump: random.one_in(5),
+            clocks_jump: random.one_in(5) | rules.room.forget_refusals,
             roles_change: random.one_in(8),
             random,
             now: Duration::ZERO,
@@ -150,6 +182,10 @@ impl World {
             rolls_back: apart.one_in(4),
             copies,
             rolling_back: false,
+            rules,
+            visits: Visits::default(),
+            twins: 0,
+            starts: 0,
             events: 0,
         }
     }
@@ -265,6 +301,12 @@ impl World {
         }
         self.connections += 1;
         let connection = Connection(self.connections);
+        let (status, restarted) = (host.replica().status(), host.last_start < self.starts);
+        host.last_start = self.starts;
+        if restarted && status.local + status.sent > 0 {
+            self.visit("pages with edits that come back after a restart");
+        }
+        let host = &mut self.hosts[index];
         trace!(self, "{index} connects as {connection:?} over {:?}", host.lanes);
         host.connection = Some(connection);
         let token = host.token();
@@ -308,6 +350,8 @@ impl World {
     fn is_tolerated(&self, problem: &str) -> bool {
         let refused = |code: &str| problem.contains("refused") && problem.contains(code);
         self.rolling_back && problem.contains("store_rolled_back")
+            // Others' edits, that were seen long ago and are shown anew.
+            || problem.contains("it is not known any more whether")
             || self.copies && (refused("actor_reused") || refused("foreign_actor"))
             || self.clocks_jump && refused("clock_ahead")
             || self.roles_change && (refused("read_only") || refused("foreign_actor"))
@@ -358,15 +402,23 @@ impl World {
     fn timer(&mut self, timer: Timer) -> Result<(), String> {
         match timer {
             Timer::Act => {
+                if self.rules.go_on_from_disk && self.random.one_in(4) {
+                    let index = self.random.below(self.hosts.len() as u64) as usize;
+                    self.store_page(index);
+                }
                 self.act()?;
                 let pause = Duration::from_millis(1 + self.random.below(600));
                 self.after(pause, Timer::Act);
             }
             Timer::RelayStarts => {
                 trace!(self, "the relay starts");
+                self.starts += 1;
                 if self.clocks_jump {
                     let day = 86_400_000;
                     self.relay.skew_millis = [0, day, -day, 90_000, -90_000][self.random.below(5) as usize];
+                    if self.relay.skew_millis.abs() == day {
+                        self.visit("clocks off by a day");
+                    }
                 }
                 self.relay.start();
             }
@@ -391,10 +443,8 @@ impl World {
         if self.hosts[index].gone {
             return Ok(());
         }
-        if self.copies && self.hosts.len() < 9 && self.hosts[index].role == Role::Editor && self.random.one_in(30) {
-            trace!(self, "{index} is copied");
-            let copy = self.hosts[index].copy(self.now, self.hosts.len() as u32);
-            self.hosts.push(copy);
+        if self.copies && self.hosts[index].role == Role::Editor {
+            self.make_twins(index);
         }
         match self.random.below(100) {
             0..62 => {
@@ -408,6 +458,13 @@ impl World {
             84..88 => {
                 trace!(self, "{index} is loaded anew");
                 self.cut(index, false);
+                self.visit("pages loaded anew");
+                if self.rules.go_on_from_disk
+                    && let Some(stored) = self.hosts[index].backup.take()
+                {
+                    self.restore(index, &stored);
+                    return Ok(());
+                }
                 self.hosts[index].reload(self.now, &mut self.random);
                 if self.relay.copies.is_some() {
                     self.hosts[index].client.set_copies(CopyMode::On);
@@ -449,6 +506,46 @@ impl World {
         Ok(())
     }
 
+    fn visit(&mut self, what: &'static str) {
+        *self.visits.entry(what).or_default() += 1;
+    }
+
+    /// Perhaps the page is copied, stored, or becomes what was stored of it.
+    fn make_twins(&mut self, index: usize) {
+        if self.hosts.len() < 9 && self.random.one_in(30) {
+            trace!(self, "{index} is copied");
+            self.visit("pages copied");
+            self.twins += 1;
+            let copy = self.hosts[index].copy(self.now, self.twins);
+            self.hosts.push(copy);
+        }
+        if self.random.one_in(15) {
+            self.store_page(index);
+        }
+        if self.random.one_in(40)
+            && let Some(stored) = self.hosts[index].backup.take()
+        {
+            self.visit("pages restored from a backup");
+            self.restore(index, &stored);
+        }
+    }
+
+    fn store_page(&mut self, index: usize) {
+        self.twins += 1;
+        let copy = self.hosts[index].copy(self.now, self.twins);
+        self.hosts[index].backup = Some(Box::new(copy));
+    }
+
+    fn restore(&mut self, index: usize, stored: &Host) {
+        trace!(self, "{index} is restored from a backup");
+        self.cut(index, false);
+        self.twins += 1;
+        let mut restored = stored.copy(self.now, self.twins);
+        restored.last_start = self.hosts[index].last_start;
+        (restored.online, restored.gone) = (true, false);
+        self.hosts[index] = restored;
+    }
+
     /// The page's connection is gone; perhaps the page stays away for a while.
     fn cut(&mut self, index: usize, away: bool) {
         if let Some(connection) = self.hosts[index].connection {
@@ -468,6 +565,7 @@ impl World {
 
     fn crash_relay(&mut self) {
         trace!(self, "the relay crashes");
+        self.visit("crashes of the relay");
         self.relay.crash(&mut self.random);
         for index in 0..self.hosts.len() {
             if let Some(connection) = self.hosts[index].connection {
@@ -498,9 +596,15 @@ impl World {
 
     fn at_rest(&self) -> bool {
         let store = self.relay.store.loaded().version().clone();
+        // What was closed still sends what was written in it. Where edits may be refused, it may be as another actor.
+        let refusals = self.roles_change || self.copies || self.clocks_jump;
         self.relay.store.is_settled()
             && self.present().all(|(_, host)| {
                 let replica = host.replica();
+                let there = host.left.iter().all(|(actor, last)| store.get(actor) >= *last);
+                if !there && !refusals {
+                    return false;
+                }
                 replica.synced()
                     && replica.all_durable()
                     && *replica.document().version() == store

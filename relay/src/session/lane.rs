@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use inkwire_protocol::copies::CopyFate;
+use inkwire_protocol::frame::SeenBatch;
 use inkwire_protocol::limits::MAX_DOCUMENT_NAME_BYTES;
 use inkwire_protocol::room::{Join, MemberId, Reason};
 use inkwire_protocol::{Channel, Code, Frame, Role, frame};
@@ -83,6 +84,7 @@ impl Lane {
     pub async fn open(
         session: &Arc<SessionHandle>,
         open: frame::Open,
+        seen: Vec<SeenBatch>,
         ready: Arc<dyn Ready>,
     ) -> Result<OpenLane, Reason> {
         check_name(&open.document)?;
@@ -123,6 +125,7 @@ impl Lane {
                 subject,
                 role: role.min(open.role),
                 open,
+                seen,
             },
             ready,
         )?;
@@ -267,9 +270,13 @@ impl Opening {
     /// Takes the next frame; gives the whole `Open` once it is there.
     pub fn receive(&mut self, encoded: &Bytes) -> Result<Option<frame::Open>, Reason> {
         let frame = Frame::decode(encoded).map_err(|error| (error.code(), error.to_string()))?;
-        if let Frame::Vector(part) = &frame {
-            // As decoded, which is more than was sent where counters are small.
-            let bytes = part.part.dots.len() * VECTOR_ENTRY_BYTES;
+        // As decoded, which is more than was sent where counters are small.
+        let bytes = match &frame {
+            Frame::Vector(part) => part.part.dots.len() * VECTOR_ENTRY_BYTES,
+            Frame::Seen(seen) => seen.batches.len() * size_of::<SeenBatch>(),
+            _ => 0,
+        };
+        if bytes > 0 {
             self.bytes += bytes;
             let all = self.session.opening_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
             if all > MAX_OPENING_BYTES {
@@ -280,6 +287,11 @@ impl Opening {
             }
         }
         self.frames.receive(frame)
+    }
+
+    /// What the client has seen, once its `Open` is there.
+    pub fn take_seen(&mut self) -> Vec<SeenBatch> {
+        self.frames.take_seen()
     }
 }
 

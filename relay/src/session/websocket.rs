@@ -361,7 +361,7 @@ impl Connection {
         let ready = Arc::new(ChannelReady { channel, set: Arc::clone(&self.ready) });
         let handle = Arc::clone(&self.handle);
         let open = async move {
-            let opened = Lane::open(&handle, open, ready).await;
+            let opened = Lane::open(&handle, open, opening.take_seen(), ready).await;
             drop(opening);
             (channel, opened)
         };

@@ -191,7 +191,8 @@ async fn open(
         while let Some(frame) = decoder.next_frame().map_err(|error| (error.code(), error.to_string()))? {
             if let Some(open) = opening.receive(&frame)? {
                 let ready = Arc::new(Notify::new());
-                let lane = Lane::open(handle, open, Arc::clone(&ready) as _).await?;
+                let seen = opening.take_seen();
+                let lane = Lane::open(handle, open, seen, Arc::clone(&ready) as _).await?;
                 return Ok(Some((lane, decoder, ready)));
             }
         }

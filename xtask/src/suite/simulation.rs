@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::command::{cargo, execute};
 
 /// Seeds of a run without `--seed`.
-const SEEDS: &str = "1000";
+const SEEDS: &str = "2000";
 
 pub(super) fn run(seed: Option<u64>) -> Result<()> {
     let mut test = cargo();

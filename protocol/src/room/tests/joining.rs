@@ -252,6 +252,7 @@ fn who_loses_its_actor_to_a_newer_session_is_told_at_once() {
         subject: "user-1".into(),
         role: Role::Editor,
         open,
+        seen: Vec::new(),
     };
     hall.room.join(hall.clock, join).expect("its ticket is good");
     let told = hall.read(1);

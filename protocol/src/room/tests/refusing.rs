@@ -189,6 +189,7 @@ fn a_newer_session_takes_the_actor_over_and_an_older_one_does_not() {
             subject: "user-1".into(),
             role: Role::Editor,
             open: open.clone(),
+            seen: Vec::new(),
         };
         hall.room.join(hall.clock, join).expect("it is let in");
         let Some(Frame::Opened(opened)) = hall.read(member).into_iter().next() else { panic!("Opened comes first") };
@@ -218,7 +219,8 @@ fn a_claim_is_granted_to_its_subject_that_lacks_nothing() {
         let member = MemberId(100 + number as u64);
         let open = Open { claim: Some(Claim { last, ..claim.clone() }), ..hall.open(100) };
         let (session, since) = (1, hall.clock.monotonic);
-        let join = Join { member, session, since, subject: subject.into(), role: Role::Editor, open };
+        let (subject, role, seen) = (subject.into(), Role::Editor, Vec::new());
+        let join = Join { member, session, since, subject, role, open, seen };
         hall.room.join(hall.clock, join).expect("it is let in");
         let Some(Frame::Opened(opened)) = hall.read(member.0).into_iter().next() else { panic!("Opened comes first") };
         let lease = opened.lease.expect("an editor's lease");

@@ -75,6 +75,12 @@ impl World {
                     return Err(format!("page {index} saw counter {counter} of actor {actor}, {there} are there"));
                 }
             }
+            // Nobody was refused anything, so all that was left behind is there as it was written.
+            let (left, refusals) = (&host.left, self.roles_change || self.copies || self.clocks_jump);
+            let missing = left.iter().find(|(actor, last)| loaded.version().get(actor) < *last);
+            if let Some((actor, last)) = missing.filter(|_| !refusals) {
+                return Err(format!("page {index} left counter {last} of actor {actor} behind, it is not there"));
+            }
             let status = replica.status();
             if !self.roles_change && !self.copies && status.refused > 0 {
                 return Err(format!("page {index}: {} edits were refused for nothing", status.refused));
