@@ -26,13 +26,6 @@ fn batch(frame: Frame) -> Option<frame::Batch> {
     }
 }
 
-/// The value of a counter without labels.
-async fn counted(relay: &TestRelay, name: &str) -> u64 {
-    let answer = relay.http("GET /metrics HTTP/1.1", "").await;
-    let line = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {name}")).trim().parse().expect("a number")
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn copies_travel_both_ways_and_the_lane_stays_the_truth() {
     let relay = TestRelay::start(&["--store", "memory", "--datagram-copies", "on"]).await;
@@ -75,7 +68,7 @@ async fn copies_travel_both_ways_and_the_lane_stays_the_truth() {
     editor.durable(&mut writer, second.last()).await;
     assert_eq!(socket.find(ONE, batch).await.into_parts().0, first);
     assert_eq!(socket.find(ONE, batch).await.into_parts().0, second);
-    assert_eq!(counted(&relay, "inkwire_copies_first_total").await, 1);
+    assert_eq!(relay.counted("inkwire_copies_first_total").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,7 +87,7 @@ async fn off_is_off_and_auto_sends_none_on_a_path_that_loses_nothing() {
         writer.send(ONE, frame::Batch::new(early.clone(), None)).await;
         editor.durable(&mut writer, early.last()).await;
         editor.write_durably(&mut writer, " later").await;
-        assert_eq!(counted(&relay, "inkwire_copies_first_total").await, u64::from(mode == "auto"), "{mode}");
-        assert_eq!(counted(&relay, "inkwire_copies_sent_total").await, 0, "{mode}");
+        assert_eq!(relay.counted("inkwire_copies_first_total").await, u64::from(mode == "auto"), "{mode}");
+        assert_eq!(relay.counted("inkwire_copies_sent_total").await, 0, "{mode}");
     }
 }

@@ -75,6 +75,13 @@ impl TestRelay {
         http(self.relay.port(), head, body).await
     }
 
+    /// The value of a counter or gauge without labels.
+    pub(crate) async fn counted(&self, name: &str) -> u64 {
+        let answer = self.http("GET /metrics HTTP/1.1", "").await;
+        let line = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name}")).trim().parse().unwrap()
+    }
+
     pub(crate) async fn peer(&self, transport: Transport) -> Peer {
         self.peer_from(transport, None).await
     }
