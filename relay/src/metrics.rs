@@ -1,5 +1,6 @@
 //! What the relay counts. Each relay has a recorder of its own, so that several may run in one process.
 
+use inkwire_protocol::room::{Drops, Usage};
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder as _, Unit};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
@@ -79,7 +80,31 @@ pub struct Metrics {
     pub folds: Counter,
     /// How long making and committing one took, in seconds.
     pub fold_seconds: Histogram,
+    /// The most bytes that rooms may use together.
+    pub memory_budget_bytes: Gauge,
+    /// The bytes that they use.
+    memory_bytes: Gauge,
+    /// What of it is what.
+    room_bytes: [Gauge; 8],
+    /// What rooms dropped because a bound was reached.
+    dropped: [Counter; 4],
+    /// Who paid when memory was short.
+    pub relief: Relief,
     recorder: PrometheusRecorder,
+}
+
+/// How often each of those paid who pay when memory is short, in their order.
+pub struct Relief {
+    /// Rooms that nobody had open were unloaded early.
+    pub rooms: Counter,
+    /// Rooms were folded early.
+    pub folds: Counter,
+    /// Slow readers of a room lost their place.
+    pub readers: Counter,
+    /// Rooms took no batches for a time.
+    pub writers: Counter,
+    /// Documents that were not open were refused.
+    pub opens: Counter,
 }
 
 impl Default for Metrics {
@@ -115,6 +140,19 @@ impl Metrics {
             recorder.describe_histogram(KeyName::from_const_str(name), Some(Unit::Seconds), help.into());
             recorder.register_histogram(&Key::from_static_name(name), &METADATA)
         };
+        let labelled = |name: &'static str, label: &'static str, value: &'static str| {
+            Key::from_parts(name, vec![Label::new(label, value)])
+        };
+        let room_bytes = ["tail", "undurable", "kept", "offers", "presence", "snapshots", "pinned", "answers"]
+            .map(|what| recorder.register_gauge(&labelled("inkwire_room_bytes", "what", what), &METADATA));
+        let dropped = ["batches", "readers", "offers", "presence"]
+            .map(|what| recorder.register_counter(&labelled("inkwire_room_drops_total", "what", what), &METADATA));
+        let payer = |payer: &'static str| {
+            recorder.register_counter(&labelled("inkwire_memory_relief_total", "payer", payer), &METADATA)
+        };
+        recorder.describe_gauge("inkwire_room_bytes".into(), None, "Bytes that rooms keep.".into());
+        recorder.describe_counter("inkwire_room_drops_total".into(), None, "What rooms dropped at a bound.".into());
+        recorder.describe_counter("inkwire_memory_relief_total".into(), None, "Who paid when memory was short.".into());
         let transports = [Transport::WebTransport, Transport::WebSocket];
         recorder.describe_gauge("inkwire_sessions".into(), None, "Open sessions.".into());
         recorder.describe_counter("inkwire_sessions_opened_total".into(), None, "Sessions opened.".into());
@@ -158,7 +196,44 @@ impl Metrics {
             store_queue_bytes: gauge("inkwire_store_queue_bytes", "Bytes that wait for the store."),
             folds: counter("inkwire_folds_total", "Snapshots made."),
             fold_seconds: histogram("inkwire_fold_seconds", "How long making and committing a snapshot took."),
+            memory_budget_bytes: gauge("inkwire_memory_budget_bytes", "Bytes that rooms may use together."),
+            memory_bytes: gauge("inkwire_memory_bytes", "Bytes that rooms use together."),
+            room_bytes,
+            dropped,
+            relief: Relief {
+                rooms: payer("empty_room"),
+                folds: payer("early_fold"),
+                readers: payer("slow_readers"),
+                writers: payer("writers"),
+                opens: payer("opens"),
+            },
             recorder,
+        }
+    }
+
+    /// What all rooms keep together, and how many bytes of the budget that is.
+    pub fn set_room_bytes(&self, usage: &Usage, used: usize) {
+        let bytes = [
+            usage.tail_bytes,
+            usage.undurable_bytes,
+            usage.kept_bytes,
+            usage.waiting_bytes,
+            usage.presence_bytes,
+            usage.snapshot_bytes,
+            usage.pinned_bytes,
+            usage.queued_bytes,
+        ];
+        for (gauge, bytes) in self.room_bytes.iter().zip(bytes) {
+            gauge.set(bytes as f64);
+        }
+        self.memory_bytes.set(used as f64);
+    }
+
+    /// What one room dropped.
+    pub fn count_drops(&self, drops: Drops) {
+        let Drops { batches, readers, offers, presence } = drops;
+        for (counter, count) in self.dropped.iter().zip([batches, readers, offers, presence]) {
+            counter.increment(count);
         }
     }
 

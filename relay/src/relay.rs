@@ -138,6 +138,7 @@ impl Relay {
                 room: RoomConfig::default(),
                 keys: ReceiptKeys::new(1, persisted_key(&keys, "receipts")?),
                 unload_after: settings.unload_after,
+                memory_budget: bounds.memory_budget,
             },
             clock,
             Arc::clone(&store),

@@ -40,7 +40,8 @@ struct Handed {
 
 /// The queue before the store and what runs it.
 pub struct StoreWriter {
-    queue: Mutex<Vec<Handed>>,
+    /// `None` once nobody writes any more: what is handed over then stays with the clients.
+    queue: Mutex<Option<Vec<Handed>>>,
     arrived: Notify,
     /// Bytes that were handed over and are not durable.
     waiting: AtomicUsize,
@@ -54,7 +55,7 @@ impl StoreWriter {
     /// A writer whose queue pushes back past `capacity` bytes.
     pub fn new(capacity: usize, metrics: Arc<Metrics>) -> Self {
         Self {
-            queue: Mutex::default(),
+            queue: Mutex::new(Some(Vec::new())),
             arrived: Notify::new(),
             waiting: AtomicUsize::new(0),
             went_down: Notify::new(),
@@ -68,7 +69,9 @@ impl StoreWriter {
         let bytes = records.iter().map(|record| record.batch.operations.len() + RECORD_OVERHEAD).sum();
         self.waiting.fetch_add(bytes, Ordering::Relaxed);
         room.waiting.fetch_add(bytes, Ordering::Relaxed);
-        self.queue.lock().push(Handed { room: Arc::clone(room), records, last, bytes });
+        if let Some(queue) = &mut *self.queue.lock() {
+            queue.push(Handed { room: Arc::clone(room), records, last, bytes });
+        }
         self.arrived.notify_one();
     }
 
@@ -99,8 +102,10 @@ impl StoreWriter {
         }
     }
 
-    /// Writes for ever.
+    /// Writes for ever. When this is dropped, what is queued is dropped with it.
     pub async fn run(&self, store: Arc<dyn Store>) {
+        // What is queued keeps its rooms, and they keep the queue: a relay that is dropped at once would leave them all.
+        let _end = Ending(self);
         loop {
             let groups = self.next_group();
             if groups.is_empty() {
@@ -113,6 +118,7 @@ impl StoreWriter {
 
     fn next_group(&self) -> Vec<Handed> {
         let mut queue = self.queue.lock();
+        let Some(queue) = &mut *queue else { return Vec::new() };
         let mut bytes = 0;
         let count = queue
             .iter()
@@ -122,7 +128,7 @@ impl StoreWriter {
                 fits
             })
             .count();
-        if count == queue.len() { std::mem::take(&mut *queue) } else { queue.drain(..count).collect() }
+        if count == queue.len() { std::mem::take(queue) } else { queue.drain(..count).collect() }
     }
 
     async fn write(&self, store: &dyn Store, groups: Vec<Handed>) {
@@ -175,5 +181,16 @@ impl StoreWriter {
                 }
             }
         }
+    }
+}
+
+/// Ends the queue with the one who writes it.
+struct Ending<'a>(&'a StoreWriter);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        // Dropped after the lock: a room may go with it.
+        let queued = self.0.queue.lock().take();
+        drop(queued);
     }
 }

@@ -231,3 +231,107 @@ async fn a_drain_waits_for_the_store_and_tells_the_author() {
         soon("the end of the drain", drained).await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_that_is_dropped_at_once_leaves_nothing_behind() {
+    let (relay, gate) = start(&[]).await;
+    gate.shut();
+    let mut peer = relay.welcomed(Transport::WebSocket, &relay.token("ada", "**", "editor")).await;
+    let (mut editor, _) = peer.edit(ONE, "acme/plan").await;
+    for text in ["being written ", "waiting behind it"] {
+        for batch in editor.write(text) {
+            let last = batch.last();
+            peer.send(ONE, frame::Batch::new(batch, None)).await;
+            peer.find(ONE, |frame| {
+                matches!(frame, Frame::Received(received) if received.counter == last).then_some(())
+            })
+            .await;
+        }
+    }
+    let rooms = Arc::downgrade(&relay.relay.core().rooms);
+    let writer = Arc::downgrade(&relay.relay.core().writer);
+    drop(relay);
+    soon("the end of everything", async {
+        while rooms.strong_count() + writer.strong_count() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// Writes so much that is not durable, in a session that then ends: the room keeps it.
+async fn write_undurable(
+    relay: &TestRelay,
+    document: &str,
+    seed: u64,
+    letters: usize,
+) -> (support::Peer, support::Editor) {
+    let mut peer = relay.welcomed(Transport::WebSocket, &relay.token("ada", "**", "editor")).await;
+    peer.open(ONE, document, inkwire_protocol::Role::Editor).await;
+    let opened = peer.find(ONE, |frame| if let Frame::Opened(opened) = frame { Some(opened) } else { None }).await;
+    let lease = opened.lease.expect("an editor has a lease");
+    let mut document = inkwire_document::Document::new();
+    document.set_actor(lease.actor, lease.next);
+    let mut editor = support::Editor { document, actor: lease.actor, channel: ONE };
+    let mut last = 0;
+    for batch in editor.write(&support::noise(seed, letters)) {
+        last = batch.last();
+        peer.send(ONE, frame::Batch::new(batch, None)).await;
+    }
+    peer.find(ONE, |frame| matches!(frame, Frame::Received(received) if received.counter == last).then_some(())).await;
+    (peer, editor)
+}
+
+/// The last two of those who pay when memory is short; for the first ones see `memory.rs`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_memory_is_short_writers_wait_and_then_those_who_come() {
+    const MIB: f64 = (1 << 20) as f64;
+    /// A letter has three bytes.
+    const LETTERS: usize = (1 << 20) / 3;
+    let (relay, gate) = start(&["--memory-budget", "16MiB"]).await;
+    gate.shut();
+    // 2.7 MiB each: fewer than would have a session read slower.
+    for room in 0..4_u64 {
+        write_undurable(&relay, &format!("acme/{room}"), room, LETTERS * 27 / 10).await;
+        assert_eq!(relay.relief(), [0.0; 5], "after {} rooms", room + 1);
+    }
+    // Past 90 % the largest waits.
+    let (mut peer, mut editor) = write_undurable(&relay, "acme/largest", 9, LETTERS * 38 / 10).await;
+    let writers = support::relief("writers");
+    let paused = relay.metric_becomes(&writers, |count| count >= 1.0);
+    support::while_alive(&mut [&mut peer], paused).await;
+    assert_eq!(relay.relief()[2], 0.0, "nobody reads slowly");
+    let held = editor.document.next_counter().expect("it writes") - 1;
+    let late = editor.write("late").remove(0);
+    peer.send(ONE, frame::Batch::new(late.clone(), None)).await;
+    let told = |frame| match frame {
+        Frame::Received(frame::Received { counter, paused }) if counter == held => paused,
+        _ => None,
+    };
+    assert_eq!(peer.find(ONE, told).await, Code::Overloaded);
+
+    // At 100 % documents that are not open are refused; those that are go on, for readers and for those who write elsewhere.
+    let spent = async {
+        for room in 0..4_u64 {
+            write_undurable(&relay, &format!("acme/{room}"), 10 + room, LETTERS * 4 / 10).await;
+        }
+        relay.metric_becomes("inkwire_memory_bytes", |bytes| bytes >= 16.0 * MIB).await;
+        let mut late = relay.welcomed(Transport::WebSocket, &relay.token("bob", "**", "editor")).await;
+        late.open(ONE, "acme/new", inkwire_protocol::Role::Editor).await;
+        assert_eq!(late.find_close(ONE).await, Code::Overloaded);
+        late.open(Channel(2), "acme/1", inkwire_protocol::Role::Viewer).await;
+        late.find(Channel(2), |frame| matches!(frame, Frame::Synced(_)).then_some(())).await;
+        assert!(relay.relief()[4] >= 1.0, "{:?}", relay.relief());
+    };
+    support::while_alive(&mut [&mut peer], spent).await;
+
+    // The store is back: who waited is asked for what was dropped, and documents open again.
+    gate.open();
+    let again = |frame| matches!(frame, Frame::ResendFrom(resend) if resend.counter == held + 1).then_some(());
+    peer.find(ONE, again).await;
+    peer.send(ONE, frame::Batch::new(late.clone(), None)).await;
+    editor.durable(&mut peer, late.last()).await;
+    let room = relay.metric_becomes("inkwire_memory_bytes", |bytes| bytes < 16.0 * MIB);
+    support::while_alive(&mut [&mut peer], room).await;
+    peer.edit(Channel(2), "acme/new").await;
+}

@@ -2,17 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use inkwire_protocol::copies::CopyFate;
-use inkwire_protocol::room::{Clock, FoldInput, Join, MemberId, Reason, RecordNumber, Room};
+use inkwire_protocol::room::{Clock, Drops, FoldInput, Join, MemberId, Reason, RecordNumber, Room, Usage};
 use inkwire_protocol::{Frame, Role};
 use inkwire_storage::DocumentKey;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::Budget;
 use crate::clock::RelayClock;
 use crate::store_writer::StoreWriter;
 
@@ -48,8 +49,11 @@ pub struct RoomHandle {
     /// Told when timers, folds or membership have changed; the room's task waits for it.
     pub(super) changed: Notify,
     state: Mutex<State>,
+    /// It is to be unloaded without waiting, as soon as nobody has it open.
+    early: AtomicBool,
     clock: RelayClock,
     writer: Arc<StoreWriter>,
+    budget: Arc<Budget>,
 }
 
 struct State {
@@ -60,17 +64,36 @@ struct State {
     /// What the room's task is to fold.
     fold: Option<FoldInput>,
     ready: Vec<MemberId>,
+    /// What the budget was told of this room.
+    accounted: usize,
 }
 
 impl RoomHandle {
-    pub(super) fn new(key: DocumentKey, room: Room, clock: RelayClock, writer: Arc<StoreWriter>) -> Self {
+    pub(super) fn new(
+        key: DocumentKey,
+        room: Room,
+        clock: RelayClock,
+        writer: Arc<StoreWriter>,
+        budget: Arc<Budget>,
+    ) -> Self {
+        let accounted = room.shared_bytes();
+        budget.change(0, accounted);
         Self {
             key,
             waiting: AtomicUsize::new(0),
             changed: Notify::new(),
-            state: Mutex::new(State { room, members: HashMap::new(), armed: None, fold: None, ready: Vec::new() }),
+            state: Mutex::new(State {
+                room,
+                members: HashMap::new(),
+                armed: None,
+                fold: None,
+                ready: Vec::new(),
+                accounted,
+            }),
+            early: AtomicBool::new(false),
             clock,
             writer,
+            budget,
         }
     }
 
@@ -153,6 +176,55 @@ impl RoomHandle {
         self.changed.notify_one();
     }
 
+    /// What the room keeps, whether it is paused, and what it dropped since it was last asked.
+    pub(super) fn survey(&self) -> (Usage, bool, Drops) {
+        let mut state = self.state.lock();
+        let drops = state.room.take_drops();
+        (state.room.usage(), state.room.is_paused(), drops)
+    }
+
+    /// Has the room unloaded as soon as nobody has it open. Returns whether that is new.
+    pub(super) fn leave_early(&self) -> bool {
+        let new = !self.early.swap(true, Ordering::Relaxed);
+        self.changed.notify_one();
+        new
+    }
+
+    /// Whether it is not to stay for those who may come back.
+    pub(super) fn leaves_early(&self) -> bool {
+        self.early.load(Ordering::Relaxed)
+    }
+
+    /// Somebody came in: the room is worth keeping again.
+    pub(super) fn stay(&self) {
+        self.early.store(false, Ordering::Relaxed);
+    }
+
+    /// Has what is durable folded, however little it is. Returns whether that is new.
+    pub(super) fn fold_early(self: &Arc<Self>) -> bool {
+        self.step(|state, _| {
+            if state.fold.is_some() {
+                return false;
+            }
+            state.fold = state.room.fold_now();
+            state.fold.is_some()
+        })
+    }
+
+    /// Gives back what is kept for slow readers: so many bytes.
+    pub(super) fn shed_readers(self: &Arc<Self>) -> usize {
+        self.step(|state, _| state.room.shed_readers())
+    }
+
+    /// Stops taking batches, or goes on. Returns whether that is new.
+    pub(super) fn set_paused(self: &Arc<Self>, paused: bool) -> bool {
+        self.step(|state, _| {
+            let new = state.room.is_paused() != paused;
+            state.room.set_paused(paused);
+            new
+        })
+    }
+
     /// Does what is due and says when to come again, and what is to be folded.
     pub(super) fn tend(self: &Arc<Self>) -> Tended {
         self.step(|state, clock| {
@@ -187,7 +259,14 @@ impl RoomHandle {
     /// The new snapshot is stored, or there is none.
     pub(super) fn folded(self: &Arc<Self>, snapshot: Option<inkwire_document::Snapshot>) -> bool {
         self.step(|state, _| match snapshot {
-            Some(snapshot) => state.room.folded(snapshot),
+            Some(snapshot) => {
+                let taken = state.room.folded(snapshot);
+                // What came meanwhile may be as much again, and nothing more may come to ask for it.
+                if taken && state.fold.is_none() {
+                    state.fold = state.room.fold_wanted();
+                }
+                taken
+            }
             None => {
                 state.room.fold_failed();
                 true
@@ -200,7 +279,7 @@ impl RoomHandle {
         let clock = self.clock.now();
         let mut state = self.state.lock();
         let result = step(&mut state, clock);
-        let State { room, members, armed, fold, ready } = &mut *state;
+        let State { room, members, armed, fold, ready, accounted } = &mut *state;
         let mut records = Vec::new();
         if let Some(last) = room.take_records(&mut records) {
             self.writer.hand_over(self, records, last);
@@ -210,6 +289,11 @@ impl RoomHandle {
             if let Some(ready) = members.get(&member) {
                 ready.ready();
             }
+        }
+        let bytes = room.shared_bytes();
+        if bytes != *accounted {
+            self.budget.change(*accounted, bytes);
+            *accounted = bytes;
         }
         let due = room.poll_timeout();
         let earlier = match (due, *armed) {
@@ -222,6 +306,12 @@ impl RoomHandle {
             self.changed.notify_one();
         }
         result
+    }
+}
+
+impl Drop for RoomHandle {
+    fn drop(&mut self) {
+        self.budget.change(self.state.get_mut().accounted, 0);
     }
 }
 

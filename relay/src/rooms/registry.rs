@@ -15,7 +15,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinSet;
 
 use super::handle::RoomHandle;
-use super::task;
+use super::{Budget, governor, task};
 use crate::clock::RelayClock;
 use crate::fold::Folder;
 use crate::metrics::Metrics;
@@ -32,6 +32,8 @@ pub struct RoomsConfig {
     pub keys: ReceiptKeys,
     /// How long an empty room stays.
     pub unload_after: Duration,
+    /// The most bytes of all rooms together, before who is not in one has to wait.
+    pub memory_budget: usize,
 }
 
 /// The rooms of this relay.
@@ -42,6 +44,7 @@ pub struct Rooms {
     writer: Arc<StoreWriter>,
     folder: Arc<Folder>,
     metrics: Arc<Metrics>,
+    budget: Arc<Budget>,
     loads: Semaphore,
     slots: Mutex<HashMap<Arc<str>, Arc<Slot>>>,
     /// The rooms' tasks end with the registry.
@@ -54,9 +57,15 @@ pub(super) struct Slot {
     room: OnceCell<Arc<RoomHandle>>,
     /// Who uses it. Changed only under the registry's lock, so that nobody comes in while it is unloaded.
     users: AtomicUsize,
+    /// Since when its task has seen nobody there.
+    empty_since: Mutex<Option<tokio::time::Instant>>,
 }
 
 impl Slot {
+    pub(super) fn set_empty_since(&self, since: Option<tokio::time::Instant>) {
+        *self.empty_since.lock() = since;
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.users.load(Ordering::Acquire) == 0
     }
@@ -109,6 +118,14 @@ enum LoadError {
     Snapshot(#[from] SnapshotError),
     #[error("no randomness for a room's actors: {0}")]
     Random(#[from] getrandom::Error),
+    #[error("open documents use {used} of {limit} bytes: others wait")]
+    Spent { used: usize, limit: usize },
+}
+
+impl LoadError {
+    fn code(&self) -> Code {
+        if matches!(self, Self::Spent { .. }) { Code::Overloaded } else { Code::StoreUnavailable }
+    }
 }
 
 impl Rooms {
@@ -120,17 +137,22 @@ impl Rooms {
         writer: Arc<StoreWriter>,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        let budget = Arc::new(Budget::new(config.memory_budget));
+        metrics.memory_budget_bytes.set(budget.limit() as f64);
+        let rooms = Arc::new(Self {
             config,
             clock,
             folder: Arc::new(Folder::new(Arc::clone(&store), Arc::clone(&metrics))),
             store,
             writer,
             metrics,
+            budget,
             loads: Semaphore::new(LOADS_AT_A_TIME),
             slots: Mutex::default(),
             tasks: Mutex::default(),
-        })
+        });
+        rooms.tasks.lock().spawn(governor::run(Arc::downgrade(&rooms)));
+        rooms
     }
 
     /// The room of `name`, read from the store if it is not in memory. However many ask at once, it is read once.
@@ -138,10 +160,18 @@ impl Rooms {
         let user = self.enter(name);
         let room = user.slot.room.get_or_try_init(|| self.load(&user.name, &user.slot)).await;
         match room {
-            Ok(room) => Ok(OpenRoom { room: Arc::clone(room), _user: user }),
+            Ok(room) => {
+                room.stay();
+                Ok(OpenRoom { room: Arc::clone(room), _user: user })
+            }
+            Err(error @ LoadError::Spent { .. }) => {
+                self.metrics.relief.opens.increment(1);
+                tracing::warn!(document = name, %error, "a document is not opened");
+                Err((error.code(), error.to_string()))
+            }
             Err(error) => {
                 tracing::error!(document = name, %error, "a document cannot be opened");
-                Err((Code::StoreUnavailable, error.to_string()))
+                Err((error.code(), error.to_string()))
             }
         }
     }
@@ -154,6 +184,25 @@ impl Rooms {
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What all rooms may use together.
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Every room that is in memory, and since when nobody has it open.
+    pub(super) fn loaded(&self) -> Vec<(Arc<RoomHandle>, Option<tokio::time::Instant>)> {
+        let slots = self.slots.lock();
+        let rooms = slots.values().filter_map(|slot| {
+            let since = if slot.is_empty() { *slot.empty_since.lock() } else { None };
+            Some((Arc::clone(slot.room.get()?), since))
+        });
+        rooms.collect()
     }
 
     fn enter(self: &Arc<Self>, name: &str) -> User {
@@ -175,6 +224,9 @@ impl Rooms {
         let start = Instant::now();
         // The semaphore is never closed.
         let _permit = self.loads.acquire().await.ok();
+        if self.budget.is_spent() {
+            return Err(LoadError::Spent { used: self.budget.used(), limit: self.budget.limit() });
+        }
         let key = DocumentKey::new(Arc::clone(name), self.store.incarnation(name).await?);
         let loaded = self.store.load(&key).await?;
         let seed = getrandom::u64()?;
@@ -195,7 +247,7 @@ impl Rooms {
         if room.unusable_records() > 0 {
             tracing::error!(document = %key, records = room.unusable_records(), "stored batches cannot be used: an actor has a gap, or was used twice");
         }
-        let room = Arc::new(RoomHandle::new(key, room, self.clock, Arc::clone(&self.writer)));
+        let room = Arc::new(RoomHandle::new(key, room, self.clock, Arc::clone(&self.writer), Arc::clone(&self.budget)));
         self.spawn_task(&room, slot);
         self.metrics.rooms.increment(1.0);
         self.metrics.rooms_loaded.increment(1);

@@ -42,13 +42,17 @@ pub(super) async fn run(
         let folding = fold.is_some();
         let is_empty = slot.is_empty();
         empty_since = if is_empty { empty_since.or_else(|| Some(Instant::now())) } else { None };
+        slot.set_empty_since(empty_since);
         let unload_at = match empty_since {
             Some(_) if tended.is_closing => Some(Instant::now()),
-            Some(since) if tended.is_idle && !folding => Some(since + unload_after),
+            Some(since) if tended.is_idle && !folding => {
+                Some(if room.leaves_early() { since } else { since + unload_after })
+            }
             _ => None,
         };
         if unload_at.is_some_and(|at| at <= Instant::now()) {
-            let worth_it = !tended.is_closing && tended.tail_bytes > LAST_FOLD_BYTES;
+            // A fold would need more memory before it gives any back.
+            let worth_it = !tended.is_closing && tended.tail_bytes > LAST_FOLD_BYTES && !room.leaves_early();
             if worth_it && let Some(input) = room.last_fold() {
                 let outcome = folder.fold(&room.key, input).await;
                 if finish(&room, outcome) {

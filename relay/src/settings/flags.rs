@@ -188,6 +188,10 @@ flags! {
     datagram_buffer: ByteCount = "INKWIRE_DATAGRAM_BUFFER", "BYTES", "Bounds";
     /// Bytes that may wait for the store in all rooms together; past it sessions are read slower [default: 64MiB]
     store_queue: ByteCount = "INKWIRE_STORE_QUEUE", "BYTES", "Bounds";
+    /// Bytes that all open documents may use together: tails, snapshots, and what waits for readers. Past parts of it empty documents
+    /// are unloaded, slow readers lose their place, writers wait, and at last documents that are not open are refused [default: half
+    /// of the machine's or the control group's memory]
+    memory_budget: ByteCount = "INKWIRE_MEMORY_BUDGET", "BYTES", "Bounds";
     /// Receive and send buffer of each UDP socket, as far as the system allows [default: 4MiB]
     udp_buffer: ByteCount = "INKWIRE_UDP_BUFFER", "BYTES", "Bounds";
     /// UDP segmentation offload. Turn it off where the network card or the host drops such packets [default: true]

@@ -103,11 +103,16 @@ pub struct Bounds {
     pub datagram_buffer: usize,
     /// Bytes that wait for the store, process-wide.
     pub store_queue: usize,
+    /// Bytes that all rooms may use together.
+    pub memory_budget: usize,
     /// Socket buffers asked for.
     pub udp_buffer: usize,
     /// UDP segmentation offload.
     pub gso: bool,
 }
+
+/// The smallest budget of all rooms: two documents of the largest tails that are not durable.
+pub const SMALLEST_MEMORY_BUDGET: usize = 16 << 20;
 
 /// Why settings cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -192,6 +197,10 @@ impl Settings {
             send_window: bytes(flags.send_window, 256 << 10),
             datagram_buffer: size("datagram-buffer", flags.datagram_buffer, 64 << 10)?,
             store_queue: size("store-queue", flags.store_queue, 64 << 20)?,
+            memory_budget: match flags.memory_budget {
+                Some(_) => size("memory-budget", flags.memory_budget, 0)?,
+                None => crate::rooms::default_limit(),
+            },
             udp_buffer: size("udp-buffer", flags.udp_buffer, 4 << 20)?,
             gso: flags.gso.unwrap_or(true),
         };
@@ -242,6 +251,12 @@ impl Bounds {
             return Err(SettingsError::Invalid(format!(
                 "--datagram-buffer is {} bytes, {SMALLEST_DATAGRAM_BUFFER} to 1 GiB are allowed",
                 self.datagram_buffer
+            )));
+        }
+        if !(SMALLEST_MEMORY_BUDGET..=1 << 44).contains(&self.memory_budget) {
+            return Err(SettingsError::Invalid(format!(
+                "--memory-budget is {} bytes, {SMALLEST_MEMORY_BUDGET} to 16 TiB are allowed",
+                self.memory_budget
             )));
         }
         for (name, value) in [

@@ -70,6 +70,29 @@ impl TestRelay {
         development_tokens(self.data.path()).unwrap().issue(&request, now).unwrap()
     }
 
+    /// The value of a metric, with its labels as Prometheus writes them; 0 for one that is not there.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let rendered = self.relay.core().metrics.render();
+        let value = rendered.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    /// Waits until a metric is what it must become.
+    pub(crate) async fn metric_becomes(&self, name: &str, is: impl Fn(f64) -> bool) {
+        let mut ticks = tokio::time::interval(Duration::from_millis(20));
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while !is(self.metric(name)) {
+                ticks.tick().await;
+            }
+        });
+        assert!(waited.await.is_ok(), "{name} stays {}\n{}", self.metric(name), self.relay.core().metrics.render());
+    }
+
+    /// How often each of those paid who pay when memory is short, in their order.
+    pub(crate) fn relief(&self) -> [f64; 5] {
+        ["empty_room", "early_fold", "slow_readers", "writers", "opens"].map(|payer| self.metric(&relief(payer)))
+    }
+
     /// One HTTP request over a connection of its own: the whole answer.
     pub(crate) async fn http(&self, head: &str, body: &str) -> String {
         http(self.relay.port(), head, body).await
@@ -135,6 +158,34 @@ impl TestRelay {
         let Frame::TokenAccepted(_) = peer.expect(CONTROL).await else { panic!("no TokenAccepted") };
         peer
     }
+}
+
+/// Waits for something while the sessions of these peers stay alive: each says something now and then.
+pub(crate) async fn while_alive<T>(peers: &mut [&mut Peer], future: impl Future<Output = T>) -> T {
+    let alive = async {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        for nonce in 0.. {
+            ticks.tick().await;
+            for peer in &mut *peers {
+                peer.send(CONTROL, frame::Ping { nonce }).await;
+            }
+        }
+    };
+    tokio::select! {
+        outcome = future => outcome,
+        () = alive => unreachable!("it pings for ever"),
+    }
+}
+
+/// The metric that counts what a payer paid.
+pub(crate) fn relief(payer: &str) -> String {
+    format!("inkwire_memory_relief_total{{payer=\"{payer}\"}}")
+}
+
+/// Text that no compression makes much shorter: so many letters of three bytes each.
+pub(crate) fn noise(seed: u64, letters: usize) -> String {
+    let mut random = inkwire_protocol::random::Random::new(seed);
+    std::iter::repeat_with(|| char::from_u32(0x4e00 + random.below(20_000) as u32).unwrap()).take(letters).collect()
 }
 
 pub(crate) async fn http(port: u16, head: &str, body: &str) -> String {
@@ -242,8 +293,12 @@ impl Peer {
     pub(crate) async fn find<T>(&mut self, channel: Channel, mut pick: impl FnMut(Frame) -> Option<T>) -> T {
         loop {
             let frame = self.expect(channel).await;
+            let text = if let Frame::Close(close) = &frame { Some(format!("{close:?}")) } else { None };
             if let Some(found) = pick(frame) {
                 return found;
+            }
+            if let Some(close) = text {
+                panic!("the lane {channel:?} was closed: {close}");
             }
         }
     }
