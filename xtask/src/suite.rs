@@ -3,6 +3,7 @@
 pub(crate) mod browser;
 mod cql;
 mod crash;
+mod hostile;
 mod interop;
 mod lossy;
 mod simulation;
@@ -30,6 +31,8 @@ pub(crate) enum Suite {
     Interop,
     /// Native clients and a real relay over a path that loses one packet in twenty; the seed says which
     Lossy,
+    /// A real relay among clients that break every rule, floods and half-open handshakes, with an honest pair beside them
+    Hostile,
     /// Chromium, Firefox and WebKitGTK against a real relay
     Browser,
 }
@@ -43,6 +46,7 @@ impl Suite {
             Self::Cql => "cql",
             Self::Interop => "interop",
             Self::Lossy => "lossy",
+            Self::Hostile => "hostile",
             Self::Browser => "browser",
         }
     }
@@ -55,6 +59,7 @@ impl Suite {
             Self::Cql => cql::run(),
             Self::Interop => interop::run(),
             Self::Lossy => lossy::run(seed),
+            Self::Hostile => hostile::run(seed),
             Self::Browser => browser::run(),
         }
     }
@@ -75,8 +80,8 @@ pub(crate) fn run(suites: &[Suite], seed: Option<u64>) -> Result<()> {
     // The cluster's suite is still asked for by name.
     let all: Vec<Suite> = Suite::value_variants().iter().copied().filter(|suite| *suite != Suite::Cql).collect();
     let chosen: &[Suite] = if suites.is_empty() { &all } else { suites };
-    if seed.is_some() && !matches!(chosen, [Suite::Simulation | Suite::Lossy]) {
-        bail!("--seed goes with one suite, simulation or lossy: cargo xtask test simulation --seed N");
+    if seed.is_some() && !matches!(chosen, [Suite::Simulation | Suite::Lossy | Suite::Hostile]) {
+        bail!("--seed goes with one suite, simulation, lossy or hostile: cargo xtask test simulation --seed N");
     }
     let outcomes: Vec<Outcome> = chosen
         .iter()

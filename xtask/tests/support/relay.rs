@@ -94,6 +94,12 @@ impl Relay {
         Ok(Self { process, url })
     }
 
+    /// The id of its process.
+    #[allow(dead_code, reason = "few look at the process")]
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id().expect("it runs")
+    }
+
     /// SIGKILL, and waits until it is gone.
     pub(crate) async fn kill(mut self) {
         self.process.kill().await.expect("a running relay can be killed");
