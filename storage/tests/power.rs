@@ -1,6 +1,6 @@
 //! Power cuts and failed syncs: nothing acknowledged is lost or wrong.
 //!
-//! `INKWIRE_CUT_POINTS` is how many cut points the first test takes (400), `INKWIRE_SEED` another seed.
+//! `INKWIRE_CUT_POINTS` is how many cut points the first test takes (1,000), `INKWIRE_SEED` another seed.
 
 mod support;
 
@@ -38,7 +38,7 @@ async fn live(disk: &SimulatedDisk, ledger: &mut Ledger, random: &mut Random, st
 
 #[tokio::test]
 async fn a_power_cut_at_any_moment_loses_nothing_acknowledged() {
-    let cut_points = parameter("INKWIRE_CUT_POINTS", 400);
+    let cut_points = parameter("INKWIRE_CUT_POINTS", 1_000);
     let seed = parameter("INKWIRE_SEED", 1);
     // How long a life without a cut is.
     let whole = SimulatedDisk::new();
