@@ -179,6 +179,7 @@ fn add(sum: &mut Usage, usage: &Usage) {
         snapshot_bytes,
         pinned_bytes,
         queued_bytes,
+        known_bytes,
     } = usage;
     sum.members += members;
     sum.tail_bytes += tail_bytes;
@@ -189,6 +190,7 @@ fn add(sum: &mut Usage, usage: &Usage) {
     sum.snapshot_bytes += snapshot_bytes;
     sum.pinned_bytes += pinned_bytes;
     sum.queued_bytes += queued_bytes;
+    sum.known_bytes += known_bytes;
 }
 
 #[cfg(test)]
