@@ -16,7 +16,8 @@ pub(super) fn run() -> Result<()> {
     build::npm_packages("JavaScript packages", javascript.clone())?;
     let binaries = build::binaries(Profile::Debug)?;
     progress::step("WebSocket echo", || {
-        execute(cargo().args(["build", "--package", "inkwire-relay", "--example", "websocket_echo"]))
+        // Of the whole workspace, so that dependencies have the features they have in every other build here.
+        execute(cargo().args(["build", "--workspace", "--example", "websocket_echo"]))
     })?;
 
     let script = |name: &str| workspace::interop().join("python").join(name);

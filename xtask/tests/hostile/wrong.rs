@@ -105,7 +105,8 @@ async fn what_is_wrong_is_told_and_goes_nowhere() {
     let before = scene.memory();
     let samples = samples();
     for over in BOTH {
-        let unknown = [34, 100, 127].map(|number| (number, Bytes::from(vec![0x92, number, 0xc0])));
+        let next = samples.keys().max().expect("there are samples") + 1;
+        let unknown = [next, 100, 127].map(|number| (number, Bytes::from(vec![0x92, number, 0xc0])));
         for (number, sample) in samples.clone().into_iter().chain(unknown) {
             let known = samples.contains_key(&number);
             let name = format!("{over:?} frame {number}");
