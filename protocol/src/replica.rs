@@ -202,6 +202,8 @@ pub(crate) struct News {
 struct Writer {
     actor: Actor,
     ticket: Option<Bytes>,
+    /// Up to this counter the relay's digest of what was written as it is the own one.
+    agreed: u64,
 }
 
 /// The client's half of one document.

@@ -58,7 +58,11 @@ impl Replica {
             hasher.update(&self.random.next_u64().to_le_bytes());
             let mut id = [0; 8];
             hasher.finalize_xof().fill(&mut id);
-            self.write_as(Writer { actor: Actor(u64::from_le_bytes(id)), ticket: None }, 1, Some(Chain::default()));
+            self.write_as(
+                Writer { actor: Actor(u64::from_le_bytes(id)), ticket: None, agreed: 0 },
+                1,
+                Some(Chain::default()),
+            );
         }
     }
 

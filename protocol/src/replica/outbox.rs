@@ -83,6 +83,12 @@ impl Outbox {
         counter != held || chain != theirs
     }
 
+    /// Whether a relay that holds everything up to `held`, with the running digest `theirs`, is known to hold these operations.
+    pub(super) fn agrees(&self, held: u64, theirs: Chain) -> bool {
+        let (counter, chain) = self.settled;
+        chain.is_some() && held >= counter && !self.disagrees(held, theirs)
+    }
+
     /// Whether a batch of the own actor that came from elsewhere is none of these.
     pub(super) fn is_foreign(&self, batch: &Batch) -> bool {
         batch.last() > self.settled.0 && !self.batches.iter().any(|own| own.batch == *batch)

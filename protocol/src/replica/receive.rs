@@ -157,12 +157,14 @@ impl Replica {
         match &mut self.writer {
             Some(writer) if writer.actor == actor => {
                 writer.ticket = ticket.or(writer.ticket.take());
-                let twice = digest.is_some_and(|digest| self.outbox.disagrees(next.saturating_sub(1), digest));
+                let held = next.saturating_sub(1);
+                writer.agreed = if digest.is_some_and(|digest| self.outbox.agrees(held, digest)) { held } else { 0 };
+                let twice = digest.is_some_and(|digest| self.outbox.disagrees(held, digest));
                 if twice || next > self.next_counter() {
                     self.rebuild(Code::ActorReused, "the actor was used by another replica");
                 }
             }
-            _ if settled => self.write_as(Writer { actor, ticket }, next, digest),
+            _ if settled => self.write_as(Writer { actor, ticket, agreed: 0 }, next, digest),
             // Another of the own subject's, for one who had not written yet when it asked, but has since.
             Some(_) if self.claimed == Some(0) => {
                 self.declined = Some((actor, next.saturating_sub(1)));
@@ -325,6 +327,12 @@ impl Replica {
         if !own {
             // What was offered for another is refused: it will never be in the log, so it must not stay in the view.
             self.retained.forget(refused.actor, refused.first);
+        } else if refused.code == Code::ActorReused
+            && self.writer.as_ref().is_some_and(|own| refused.first <= own.agreed)
+        {
+            // What was seen of the own actor before this replica had it. A relay that was restarted may not know any more what
+            // each batch was; the digest in the lease was of all of them.
+            return;
         }
         let first = match refused.code {
             // Somebody else writes as the actor: there is nothing more to be sent as it.

@@ -94,7 +94,8 @@ impl Replica {
         // Those that were taken back before came later.
         let taken: Vec<Taken> = self.outbox.take_from(first).into_iter().map(take).collect();
         self.taken.splice(0..0, taken);
-        if !may_remake(code) || self.config.sabotage().never_remake {
+        // With nothing of the own ones refused it says nothing about those that wait to be made again.
+        if first < u64::MAX && !may_remake(code) || self.config.sabotage().never_remake {
             self.taken.iter_mut().for_each(|taken| taken.lost = true);
         }
         if !self.outbox.is_empty() {

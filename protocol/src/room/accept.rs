@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use inkwire_document::{Actor, Batch, BatchError, Checked};
 
+use super::actors::Refusal;
 use super::member::Upload;
 use super::tail::{ENTRY_OVERHEAD, Kind};
 use super::{Clock, MemberId, Place, Reason, Room};
@@ -121,8 +122,9 @@ impl Room {
             Err(Obstacle::Early(_, reason) | Obstacle::Refused(reason)) => {
                 // What is held is not taken back; the rest is its author's to make again.
                 if batch.first > self.actors.held(actor) && !self.config.sabotage().forget_refusals {
-                    self.actors.refuse(actor, batch.first);
-                    self.refuse_waiting(actor, batch.first);
+                    let refusal = Refusal { first: batch.first, code: reason.0, digest };
+                    self.actors.refuse(actor, refusal);
+                    self.refuse_waiting(actor, refusal);
                 }
                 self.retire(id, &batch, reason)
             }
@@ -130,13 +132,13 @@ impl Room {
     }
 
     /// Refuses what others offer of an actor to which it was refused.
-    fn refuse_waiting(&mut self, actor: Actor, first: u64) {
-        let void = |offer: &Waiting| offer.batch.actor == actor && offer.batch.last() >= first;
+    fn refuse_waiting(&mut self, actor: Actor, refusal: Refusal) {
+        let void = |offer: &Waiting| offer.batch.actor == actor && offer.batch.last() >= refusal.first;
         while let Some(index) = self.waiting.iter().position(void) {
             let Some(offer) = self.waiting.remove(index) else { return };
             self.waiting_bytes -= offer.cost();
             if let Some(origin) = offer.origin {
-                let _nobody = self.refuse(origin, &offer.batch, refused_before(actor, first));
+                let _nobody = self.refuse(origin, &offer.batch, refused_before(actor, refusal));
             }
         }
     }
@@ -250,8 +252,12 @@ impl Room {
                 Err(Obstacle::Duplicate)
             };
         }
-        if let Some(first) = self.actors.refused_from(actor).filter(|first| batch.last() >= *first) {
-            return Err(Obstacle::Refused(refused_before(actor, first)));
+        if let Some(mut refusal) = self.actors.refused(actor).filter(|refusal| batch.last() >= refusal.first) {
+            // An author who did not hear of it comes with the same batch; with another comes somebody else.
+            if clock.is_some() && (batch.first, *digest) != (refusal.first, refusal.digest) {
+                refusal.code = Code::ActorReused;
+            }
+            return Err(Obstacle::Refused(refused_before(actor, refusal)));
         }
         let checked = match batch.check(&self.config.limits) {
             Ok(checked) => checked,
@@ -374,11 +380,8 @@ impl Room {
 }
 
 /// Why a batch is refused that its author was refused before: it has made again what is in it, and it must not be there twice.
-fn refused_before(actor: Actor, first: u64) -> Reason {
-    (
-        Code::ActorReused,
-        format!("actor {actor} was refused its counter {first}, and makes again what came from there on"),
-    )
+fn refused_before(actor: Actor, Refusal { first, code, .. }: Refusal) -> Reason {
+    (code, format!("actor {actor} was refused its counter {first}, and makes again what came from there on"))
 }
 
 /// The batch's frame, and the batch with its operations as a slice of it: the buffer that they came in is let go.

@@ -4,11 +4,20 @@ use std::sync::Arc;
 use inkwire_document::{Actor, Batch, Dot, VersionVector};
 
 use super::MemberId;
-use crate::Chain;
 use crate::record::{ActorRecord, Digest};
+use crate::{Chain, Code};
 
 /// So many refusals a room remembers.
 const MAX_REFUSED: usize = 4_096;
+
+/// What was refused to the one who writes as an actor: everything from a counter on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refusal {
+    pub(super) first: u64,
+    pub(super) code: Code,
+    /// Of the batch that began there.
+    pub(super) digest: Digest,
+}
 
 /// What a room knows of one actor.
 #[derive(Debug)]
@@ -61,8 +70,8 @@ pub(super) struct Actors {
     states: BTreeMap<Actor, ActorState>,
     /// Actors whose lease has ended, by subject; the last is leased again first.
     free: BTreeMap<Arc<str>, Vec<Actor>>,
-    /// From which counter on an actor's batches were refused to it, of the last [`MAX_REFUSED`], in order.
-    refused: BTreeMap<Actor, u64>,
+    /// What was refused to its author, of the last [`MAX_REFUSED`], in order.
+    refused: BTreeMap<Actor, Refusal>,
     refused_order: VecDeque<Actor>,
 }
 
@@ -101,13 +110,15 @@ impl Actors {
         (state.held + 1, state.holder.replace(member))
     }
 
-    /// The holder was refused what it sent from this counter on, and makes it again as another actor.
-    pub(super) fn refuse(&mut self, actor: Actor, first: u64) {
+    /// The holder was refused what it sent, and makes it again as another actor.
+    pub(super) fn refuse(&mut self, actor: Actor, refusal: Refusal) {
         if let Some(known) = self.refused.get_mut(&actor) {
-            *known = (*known).min(first);
+            if refusal.first < known.first {
+                *known = refusal;
+            }
             return;
         }
-        self.refused.insert(actor, first);
+        self.refused.insert(actor, refusal);
         self.refused_order.push_back(actor);
         if self.refused_order.len() > MAX_REFUSED
             && let Some(oldest) = self.refused_order.pop_front()
@@ -116,8 +127,8 @@ impl Actors {
         }
     }
 
-    /// From which counter on the actor's batches were refused to it.
-    pub(super) fn refused_from(&self, actor: Actor) -> Option<u64> {
+    /// What was refused to the one who writes as the actor.
+    pub(super) fn refused(&self, actor: Actor) -> Option<Refusal> {
         self.refused.get(&actor).copied()
     }
 

@@ -199,9 +199,11 @@ impl Room {
         let ticket = claim.ticket.as_deref();
         let proof = ticket
             .map(|ticket| receipt::verify_ticket(&self.keys, self.scope(), actor, &member.subject, ticket).is_ok());
-        // Nothing proves an actor that the client made itself, until something of it is here.
+        // Nothing proves an actor that the client made itself, until something of it is here, or was.
         let held = state.map_or(0, |state| state.held);
-        let unknown = held == 0 && !self.waiting.iter().any(|waiting| waiting.is_of(actor));
+        let unknown = held == 0
+            && self.actors.refused(actor).is_none()
+            && !self.waiting.iter().any(|waiting| waiting.is_of(actor));
         if !proof.unwrap_or(unknown) && !self.config.sabotage().claims_unproven {
             return false;
         }

@@ -2,7 +2,7 @@
 
 use inkwire_document::{Actor, fold};
 use inkwire_protocol::client::{DocumentId, Lanes};
-use inkwire_protocol::frame::{Batch, Durable, Refused, Snapshot, Synced};
+use inkwire_protocol::frame::{Batch, Durable, Lease, Opened, Refused, Snapshot, Synced};
 use inkwire_protocol::record::Digest;
 use inkwire_protocol::replica::{RefusedContent, RefusedEdit};
 use inkwire_protocol::{Chain, Channel, Code, Frame};
@@ -102,4 +102,32 @@ fn what_is_refused_for_good_goes_back() {
             edit("meta", set("title", None)),
         ]
     );
+}
+
+#[test]
+fn who_goes_on_as_an_actor_knows_from_its_lease_what_was_written_as_it_before() {
+    for (told, kept) in [(1, true), (5, false)] {
+        let mut peer = Peer::welcomed(Lanes::Streams);
+        let id = peer.open();
+        let (channel, _) = peer.take_open();
+        let before = Author::new(TWIN).insert(0, "seen");
+        let digest = Some(Chain::default().then(1, 4, &Digest::of(&before.operations)));
+        let lease = || Some(Lease { actor: TWIN, next: 5, ticket: None, digest });
+        let opens = || Opened { lease: lease(), ..opened(Some((TWIN, 5)), &[(TWIN, 4)]) };
+        peer.say(channel, opens());
+        peer.say(channel, fresh(&before));
+        peer.say(channel, Synced { vector: vector(&[(TWIN, 4)]) });
+        peer.insert(id, 4, " own").expect("an editor may");
+        assert_eq!(peer.take_batches().len(), 1);
+        // The relay was restarted, and knows of what is in its snapshot no more than the digest.
+        peer.reconnect();
+        let (channel, open) = peer.take_open();
+        assert_eq!((open.claim.map(|claim| claim.actor), peer.seen.len()), (Some(TWIN), 1));
+        peer.say(channel, opens());
+        peer.say(channel, Refused { actor: TWIN, first: told, code: Code::ActorReused, reason: String::new() });
+        peer.say(channel, Synced { vector: vector(&[(TWIN, 4)]) });
+        let replica = peer.client.replica(id).expect("open");
+        assert_eq!((replica.synced(), replica.rebuilding().is_none()), (kept, kept), "refused from {told} on");
+        assert_eq!(peer.take_batches().len(), usize::from(kept), "what is lacking is sent");
+    }
 }

@@ -352,6 +352,7 @@ impl World {
         self.rolling_back && problem.contains("store_rolled_back")
             // Others' edits, that were seen long ago and are shown anew.
             || problem.contains("it is not known any more whether")
+            || problem.starts_with("edits refused: actor_reused") && problem.ends_with("one of them is seen no more")
             || self.copies && (refused("actor_reused") || refused("foreign_actor"))
             || self.clocks_jump && refused("clock_ahead")
             || self.roles_change && (refused("read_only") || refused("foreign_actor"))

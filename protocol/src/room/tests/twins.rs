@@ -154,7 +154,36 @@ fn what_was_refused_to_its_author_is_refused_to_all() {
     hall.send(1, &ahead);
     assert_eq!(refused(&hall.read(1)), [(ahead[0].actor, ahead[0].first, Code::ClockAhead)]);
     let told = refused(&hall.read(2));
-    assert_eq!(told, [(ahead[0].actor, beyond.first, Code::ActorReused)], "nor may what waits come any more");
-    assert_eq!(offer(&mut hall, &ahead[0]), [(ahead[0].actor, ahead[0].first, Code::ActorReused)]);
+    assert_eq!(told, [(ahead[0].actor, beyond.first, Code::ClockAhead)], "nor may what waits come any more");
+    let again = [(ahead[0].actor, ahead[0].first, Code::ClockAhead)];
+    assert_eq!(offer(&mut hall, &ahead[0]), again);
     assert_eq!(hall.room.usage().waiting_bytes, 0);
+    // Its author, who did not hear of it, is told why and no more: nobody else wrote as its actor.
+    let (actor, last) = (ahead[0].actor, ahead[0].last());
+    let claim = Some(Claim { actor, last, ticket: hall.tickets.get(&(1, actor)).cloned() });
+    // A copy of it comes with another batch.
+    let other = Batch { operations: Bytes::from_static(b"other"), ..ahead[0].clone() };
+    for (batch, code) in [(&ahead[0], Code::ClockAhead), (&other, Code::ActorReused)] {
+        hall.room.leave(hall.clock, MemberId(1));
+        let open = Open { claim: claim.clone(), ..hall.open(1) };
+        hall.try_join(1, Role::Editor, open).expect("it is let in");
+        hall.read(1);
+        hall.send(1, std::slice::from_ref(batch));
+        assert_eq!(refused(&hall.read(1)), [(actor, batch.first, code)]);
+    }
+}
+
+#[test]
+fn nobody_else_is_given_an_actor_of_which_everything_was_refused() {
+    let mut hall = Hall::editors(&[1]);
+    let ahead = map_batch(&mut hall, 1, START_MILLIS + 3_600_000);
+    let actor = ahead[0].actor;
+    hall.send(1, &ahead);
+    hall.read(1);
+    hall.room.leave(hall.clock, MemberId(1));
+    let claim = Some(Claim { actor, last: u64::MAX, ticket: None });
+    let open = Open { claim, ..hall.open(2) };
+    hall.try_join(2, Role::Editor, open).expect("it is let in");
+    hall.read(2);
+    assert!(!hall.tickets.contains_key(&(2, actor)), "others may have seen what was written as it");
 }
