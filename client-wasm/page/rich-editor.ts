@@ -54,7 +54,11 @@ export function makeEditor({ parent, doc, user, onRefused, onEdit }: Surrounding
       onRefused(error)
     }
   }
-  const history = { undo: () => takeBack(false), redo: () => takeBack(true) }
+  const history = {
+    undo: () => takeBack(false),
+    redo: () => takeBack(true),
+    endUndoGroup: () => doc.endUndoGroup(),
+  }
   const binding = bindQuill(quill, { text, presence: doc.presence, user, history, onRefused })
   const toolbar = new Toolbar(bar, quill, history, () => [doc.canUndo, doc.canRedo])
   const edited = () => {

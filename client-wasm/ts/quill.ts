@@ -14,8 +14,11 @@ export interface QuillOptions {
   readonly presence?: Presence
   /** How we appear; asked each time, so it may change (then call {@link QuillBinding.announce}). */
   readonly user?: () => User
-  /** What undo and redo do instead of Quill's own history, which would take back what others did: a `Doc` serves. */
-  readonly history?: { undo(): unknown; redo(): unknown }
+  /**
+   * What undo and redo do instead of Quill's own history, which would take back what others did: a `Doc` serves. Where the
+   * person goes elsewhere in the text, what was done until then is undone apart from what comes.
+   */
+  readonly history?: { undo(): unknown; redo(): unknown; endUndoGroup?(): unknown }
   /** An edit that could not be made (`ReadOnly`, `OutboxFull`, …). The editor shows the document again by then. */
   readonly onRefused?: (error: unknown) => void
 }
@@ -52,6 +55,7 @@ export class QuillBinding {
     if (history) takeHistory(quill, history)
     quill.setContents(text.toDelta() as Delta["ops"], "silent")
     quill.on("text-change", this.#changed)
+    quill.on("selection-change", this.#moved)
     this.#unobserve = text.observe(change => {
       if (this.#ours) return
       this.#show(() => quill.updateContents(change.delta as Delta["ops"], FROM_TEXT))
@@ -74,6 +78,16 @@ export class QuillBinding {
     // A lone surrogate and the like make the text's change differ from the editor's.
     if (this.#quill.getLength() !== this.#options.text.length + 1) this.#repairSoon()
     this.#cursors?.edited()
+  }
+
+  /** Typing moves the caret too, but Quill does not tell of it here. */
+  readonly #moved = (_to: Range | null, _from: Range | null, source: EmitterSource) => {
+    if (source !== "user") return
+    try {
+      this.#options.history?.endUndoGroup?.()
+    } catch {
+      // The document is closed: there is nothing to undo.
+    }
   }
 
   #show(change: () => void): void {
@@ -106,6 +120,7 @@ export class QuillBinding {
   destroy(): void {
     this.#destroyed = true
     this.#quill.off("text-change", this.#changed)
+    this.#quill.off("selection-change", this.#moved)
     this.#unobserve()
     this.#cursors?.destroy()
   }

@@ -29,7 +29,7 @@ async function assertShown(page, expected) {
   const shows = new Function("expected", `return (${shown})() === expected`)
   // A tab that is behind another draws nothing, as little as for a person.
   await page.bringToFront()
-  await page.waitForFunction(shows, { timeout: ARRIVAL_MILLIS, polling: "mutation" }, expected).catch(async error => {
+  await page.waitForFunction(shows, { timeout: ARRIVAL_MILLIS, polling: 50 }, expected).catch(async error => {
     assert.equal(await page.evaluate(shown), expected, error.message)
   })
 }

@@ -20,7 +20,7 @@ const shown = () => document.querySelector(".ql-editor").innerHTML
 async function assertShown(page, expected) {
   const shows = new Function("expected", `return (${shown})() === expected`)
   await page.bringToFront()
-  await page.waitForFunction(shows, { timeout: ARRIVAL_MILLIS, polling: "mutation" }, expected).catch(async error => {
+  await page.waitForFunction(shows, { timeout: ARRIVAL_MILLIS, polling: 50 }, expected).catch(async error => {
     assert.equal(await page.evaluate(shown), expected, error.message)
   })
 }
