@@ -45,6 +45,8 @@ export class QuillBinding {
   /** A change of the text is being shown: the change that the editor tells of is it. */
   #showing = false
   #repairing = false
+  /** Where our own last change leaves the caret, if it is one that does. */
+  #typedTo: number | undefined
   #destroyed = false
 
   /** @internal */
@@ -66,6 +68,7 @@ export class QuillBinding {
 
   readonly #changed = (delta: Delta) => {
     if (this.#showing) return
+    this.#typedTo = caretAfter(delta)
     this.#ours = true
     try {
       this.#options.text.applyDelta(delta.ops as readonly TextDelta[])
@@ -80,9 +83,11 @@ export class QuillBinding {
     this.#cursors?.edited()
   }
 
-  /** Typing moves the caret too, but Quill does not tell of it here. */
-  readonly #moved = (_to: Range | null, _from: Range | null, source: EmitterSource) => {
-    if (source !== "user") return
+  readonly #moved = (to: Range | null, _from: Range | null, source: EmitterSource) => {
+    // Typing moves the caret too, to where it ends.
+    const typed = to?.length === 0 && to.index === this.#typedTo
+    this.#typedTo = undefined
+    if (source !== "user" || typed) return
     try {
       this.#options.history?.endUndoGroup?.()
     } catch {
@@ -124,6 +129,17 @@ export class QuillBinding {
     this.#unobserve()
     this.#cursors?.destroy()
   }
+}
+
+/** Where a change that inserts or deletes leaves the caret of who typed it. */
+function caretAfter(delta: Delta): number | undefined {
+  let [index, caret]: [number, number | undefined] = [0, undefined]
+  for (const op of delta.ops) {
+    if (typeof op.retain === "number") index += op.retain
+    else if (typeof op.insert === "string") caret = index += op.insert.length
+    else if (op.delete !== undefined) caret = index
+  }
+  return caret
 }
 
 /** Quill's history module keeps its keys and menu entries; what they do is ours, and it keeps nothing. */

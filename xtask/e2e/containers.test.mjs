@@ -43,13 +43,13 @@ const CASES = {
   },
   text: {
     first: [["insert", 0, "bold from both\nsecond line"]],
-    a: [["format", 0, 9, "bold", true], ["formatBlock", 0, 0, "header", 2]],
+    a: [["format", 0, 5, "bold", true], ["formatBlock", 0, 0, "header", 2]],
     b: [["format", 5, 9, "bold", true], ["format", 16, 6, "link", "https://example.org/"]],
     both: [
       { insert: "bold from both", attributes: BOLD }, { insert: "\n", attributes: { header: 2 } },
       { insert: "s" }, { insert: "econd ", attributes: { link: "https://example.org/" } }, { insert: "line\n" },
     ],
-    // What the other made bold stays, also where both did.
+    // What the other made bold stays. (Where both did, it stays if theirs was the later.)
     undone: [
       { insert: "bold " }, { insert: "from both", attributes: BOLD }, { insert: "\ns" },
       { insert: "econd ", attributes: { link: "https://example.org/" } }, { insert: "line\n" },
