@@ -15,8 +15,8 @@ export interface QuillOptions {
   /** How we appear; asked each time, so it may change (then call {@link QuillBinding.announce}). */
   readonly user?: () => User
   /**
-   * What undo and redo do instead of Quill's own history, which would take back what others did: a `Doc` serves. Where the
-   * person goes elsewhere in the text, what was done until then is undone apart from what comes.
+   * What undo and redo do instead of Quill's own history, which would take back what others did: a `Doc` serves. What is
+   * not typed on where the last change ended begins an undo of its own.
    */
   readonly history?: { undo(): unknown; redo(): unknown; endUndoGroup?(): unknown }
   /** An edit that could not be made (`ReadOnly`, `OutboxFull`, …). The editor shows the document again by then. */
@@ -57,7 +57,6 @@ export class QuillBinding {
     if (history) takeHistory(quill, history)
     quill.setContents(text.toDelta() as Delta["ops"], "silent")
     quill.on("text-change", this.#changed)
-    quill.on("selection-change", this.#moved)
     this.#unobserve = text.observe(change => {
       if (this.#ours) return
       this.#show(() => quill.updateContents(change.delta as Delta["ops"], FROM_TEXT))
@@ -68,9 +67,9 @@ export class QuillBinding {
 
   readonly #changed = (delta: Delta) => {
     if (this.#showing) return
-    this.#typedTo = caretAfter(delta)
     this.#ours = true
     try {
+      this.#group(delta)
       this.#options.text.applyDelta(delta.ops as readonly TextDelta[])
     } catch (error) {
       this.#repairSoon()
@@ -83,16 +82,12 @@ export class QuillBinding {
     this.#cursors?.edited()
   }
 
-  readonly #moved = (to: Range | null, _from: Range | null, source: EmitterSource) => {
-    // Typing moves the caret too, to where it ends.
-    const typed = to?.length === 0 && to.index === this.#typedTo
-    this.#typedTo = undefined
-    if (source !== "user" || typed) return
-    try {
-      this.#options.history?.endUndoGroup?.()
-    } catch {
-      // The document is closed: there is nothing to undo.
-    }
+  /** What does not go on where our last change left the caret is undone apart from it. */
+  #group(delta: Delta): void {
+    const { start, deleted, caret } = typing(delta)
+    const goesOn = caret !== undefined && (start === this.#typedTo || start + deleted === this.#typedTo)
+    this.#typedTo = caret
+    if (!goesOn) this.#options.history?.endUndoGroup?.()
   }
 
   #show(change: () => void): void {
@@ -125,21 +120,25 @@ export class QuillBinding {
   destroy(): void {
     this.#destroyed = true
     this.#quill.off("text-change", this.#changed)
-    this.#quill.off("selection-change", this.#moved)
     this.#unobserve()
     this.#cursors?.destroy()
   }
 }
 
-/** Where a change that inserts or deletes leaves the caret of who typed it. */
-function caretAfter(delta: Delta): number | undefined {
-  let [index, caret]: [number, number | undefined] = [0, undefined]
+/** Where a change begins, how much it deletes, and where it leaves the caret of who typed it, if it was typed. */
+function typing(delta: Delta): { start: number; deleted: number; caret: number | undefined } {
+  const [first] = delta.ops
+  const start = typeof first?.retain === "number" && !first.attributes ? first.retain : 0
+  let [index, deleted, caret]: [number, number, number | undefined] = [0, 0, undefined]
   for (const op of delta.ops) {
     if (typeof op.retain === "number") index += op.retain
     else if (typeof op.insert === "string") caret = index += op.insert.length
-    else if (op.delete !== undefined) caret = index
+    else if (op.delete !== undefined) {
+      deleted += op.delete
+      caret = index
+    }
   }
-  return caret
+  return { start, deleted, caret }
 }
 
 /** Quill's history module keeps its keys and menu entries; what they do is ours, and it keeps nothing. */
