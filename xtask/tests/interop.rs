@@ -215,6 +215,8 @@ fn plain(value: &Value) -> Json {
         Value::Float(number) => json!(number),
         Value::String(text) => json!(text),
         Value::Bytes(bytes) => json!({"bytes": bytes.len()}),
+        Value::Array(items) => items.iter().map(plain).collect(),
+        Value::Map(entries) => entries.iter().map(|(key, value)| (key.clone(), plain(value))).collect(),
     }
 }
 
