@@ -60,8 +60,8 @@ def unzigzag(number):
 
 def merge(document, data):
     """Brings everything of a snapshot into the document; gives the vector that it covers and whether it is whole."""
-    if data[:4] != b"IKWS" or data[4] != 1:
-        raise ValueError("not a snapshot of format 1")
+    if data[:4] != b"IKWS" or data[4] != 2:
+        raise ValueError("not a snapshot of format 2")
     if xxhash.xxh64_intdigest(data[13:], seed=0) != int.from_bytes(data[5:13], "little"):
         raise ValueError("the snapshot's checksum is wrong")
     reader = Reader(data[13:])
@@ -74,60 +74,95 @@ def merge(document, data):
             raise ValueError("the difference begins beyond what is held")
         actors.append(actor)
         versions.append(base + reader.number())
-    for _ in reader.list():
-        name = reader.string()
-        read_text(reader, actors, document.texts.setdefault(name, Text()), whole)
-    for _ in reader.list():
-        name = reader.string()
-        for _ in reader.list():
-            key, time, actor, counter = reader.string(), reader.number(), actors[reader.number()], reader.number()
-            present = reader.number() == 1
-            document.write(name, key, (time, actor, counter, reader.value() if present else None, present))
-    for _ in reader.list():  # Operations of a later version: nothing to us.
-        reader.number(), reader.number(), reader.number(), reader.bytes()
-    if reader:
-        raise ValueError("something follows the snapshot")
+    while reader:
+        section, content = reader.number(), Reader(reader.bytes())
+        if section not in SECTIONS:
+            raise ValueError(f"section {section} is not known here")
+        for _ in content.list():
+            SECTIONS[section](content, document, actors, versions, whole)
+        if content:
+            raise ValueError(f"something follows section {section}")
     for actor, version in zip(actors, versions):
         document.version[actor] = max(version, document.version.get(actor, 0))
     document.apply_early()
     return dict(zip(actors, versions)), whole
 
 
-def read_text(reader, actors, text, whole):
-    jumps, count, lengths, counters = reader.part(), reader.number(), reader.part(), reader.part()
-    reader.part()  # Who deleted what matters only to those who make differences.
-    exceptions, others, visible = reader.part(), reader.part(), reader.part()
+def read_map(reader, document, actors, _versions, _whole):
+    name = reader.string()
+    for _ in reader.list():
+        key, time, actor, counter = reader.string(), reader.number(), actors[reader.number()], reader.number()
+        present = reader.number() == 1
+        document.write(name, key, (time, actor, counter, reader.value() if present else None, present))
+
+
+def read_kept(reader, *_):
+    """Operations of a later version: nothing to us."""
+    reader.number(), reader.number(), reader.number(), reader.bytes()
+
+
+def read_text(reader, document, actors, versions, whole):
+    text = document.texts.setdefault(reader.string(), Text())
+    jumps, others, blocks = reader.part(), reader.part(), []
     ranks = read_jumps(jumps)
     if not whole and ranks:
         raise ValueError("a difference has no jumps")
-    scalars = iter(visible.data.decode("utf-8"))
+    for _ in reader.list():
+        count, members, newest = reader.number(), [], []
+        for _ in reader.list():
+            members.append(reader.number() + (members[-1] if members else 0))
+            newest.append(versions[members[-1]] - reader.number())
+        blocks.append((count, members, newest, reader.number(), reader.number()))
+    waiting = {}
+    for count, members, newest, size, head in blocks:
+        columns, visible = Reader(reader.take(size)), reader.take(head >> 1)
+        visible = unpack(visible) if head & 1 else visible
+        known = {at: ranks[index] for at, index in enumerate(members) if index in ranks}
+        read_block(columns, visible.decode("utf-8"), count, members, newest, known, waiting)
+    insert_all(text, actors, waiting)
+    while others:
+        actor, counter, length = others.number(), others.number(), others.number() + 1
+        read_deletion(others)
+        for offset in range(length):
+            text.delete((actors[actor], counter + offset))
 
-    spans, actor, following = [], 0, {}
+
+def read_deletion(reader):
+    """Who deleted what matters only to those who make differences."""
+    if reader.number() & 1:
+        reader.number()
+
+
+def read_block(columns, visible, count, members, newest, ranks, waiting):
+    """Adds a block's characters, by the indices of their actors in the snapshot's table."""
+    spans, actor, following = [], 0, dict(enumerate(newest))
     for _ in range(count):
-        head = lengths.number()
+        head = columns.number()
         if head & 2:
-            actor = counters.number()
-        first = counters.signed() + following.get(actor, 1)
+            actor = columns.number()
+        first = columns.signed() + following[actor]
         length, deleted = (head >> 2) + 1, bool(head & 1)
+        if deleted:
+            read_deletion(columns)
         following[actor] = first + length
         spans.append((actor, first, length, deleted))
 
-    changes = read_exceptions(exceptions, spans)
-    waiting = {}
-    predicted = predict(spans, ranks)
+    def moved(dot):
+        return None if dot is None else (members[dot[0]], dot[1])
+
+    changes = read_exceptions(columns, spans)
+    predicted = predict(spans, ranks, changes)
+    scalars = iter(visible)
     for at, (actor, first, length, deleted) in enumerate(spans):
         left, right = predicted[at]
         for offset in range(length):
-            left, right = changes.get((at, offset, "left"), left), changes.get((at, offset, "right"), right)
-            waiting[(actor, first + offset)] = (left, right, None if deleted else next(scalars))
-            left = (actor, first + offset)
-    insert_all(text, actors, waiting)
-    for _ in others.list():
-        actor, counter, length = others.number(), others.number(), others.number() + 1
-        if others.number() & 1:
-            others.number()
-        for offset in range(length):
-            text.delete((actors[actor], counter + offset))
+            right = changes.get((at, offset, "right"), right)
+            dot = (actor, first + offset)
+            waiting[moved(dot)] = (moved(left), moved(right), None if deleted else next(scalars))
+            left = dot
+
+
+SECTIONS = {1: read_text, 2: read_map, 3: read_kept}
 
 
 def read_jumps(part):
@@ -143,8 +178,8 @@ def read_jumps(part):
     return found
 
 
-def predict(spans, ranks):
-    """The origins of each span's first character, if nothing else is said."""
+def predict(spans, ranks, changes):
+    """The origins of each span's first character: those that are said, else those that follow from the spans."""
 
     def order(span):
         actor, first, _, _ = span
@@ -157,20 +192,26 @@ def predict(spans, ranks):
     orders = [order(span) for span in spans]
     lefts, rights = [None] * len(spans), [None] * len(spans)
     # Spans that may still be the nearest lesser one of a later span, lesser ones first.
-    stack = []
+    stack, outer = [], None
     for at, (actor, first, length, _) in enumerate(spans):
         while stack and orders[stack[-1]] >= orders[at]:
             stack.pop()
         if stack:
             before = spans[stack[-1]]
             lefts[at] = (before[0], before[1] + before[2] - 1)
+            lefts[at] = changes.get((at, 0, "left"), lefts[at])
+        else:
+            # As that of the last span that had none before it either.
+            outer = lefts[at] = changes.get((at, 0, "left"), outer)
         stack.append(at)
-    stack = []
+    stack, outer = [], None
     for at in reversed(range(len(spans))):
         while stack and orders[stack[-1]] >= orders[at]:
             stack.pop()
         if stack:
-            rights[at] = spans[stack[-1]][:2]
+            rights[at] = changes.get((at, 0, "right"), spans[stack[-1]][:2])
+        else:
+            outer = rights[at] = changes.get((at, 0, "right"), outer)
         stack.append(at)
     return list(zip(lefts, rights))
 
