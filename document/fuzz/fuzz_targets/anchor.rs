@@ -1,17 +1,2 @@
-//! Anchors: what is read is written as it was, and resolving one that means nothing is nothing.
 #![no_main]
-
-use inkwire_document::{Actor, Anchor, Document, Position, Unit};
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|data: &[u8]| {
-    let Ok(anchor) = Anchor::from_bytes(data) else { return };
-    assert_eq!(Anchor::from_bytes(&anchor.to_bytes()), Ok(anchor));
-    let mut document = Document::new();
-    document.set_actor(Actor(1), 1);
-    document.insert("t", Position::Scalar(0), "abc🙂def").expect("an empty document takes text");
-    document.delete("t", Position::Scalar(2), 2).expect("the text is longer");
-    if let Some(at) = document.anchored("t", anchor, Unit::Utf16) {
-        assert!(at <= document.text("t").len_utf16());
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::anchor(data));
