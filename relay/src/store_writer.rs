@@ -1,18 +1,20 @@
-//! The one writer of the log: what all rooms accepted goes to the store together, one group after the other.
+//! The way of what rooms accepted into the store: each document has one write under way at a time, and documents do not wait
+//! for each other.
 //!
-//! While one group is being written, the next one gathers: the slower the store, the larger the groups. Nothing is dropped
-//! here; when too much waits, [`StoreWriter::ready`] keeps sessions from being read.
+//! While one write of a document is under way, its next one gathers: the slower the store, the larger the writes. The engines
+//! commit what several documents bring together. Nothing is dropped here; when too much waits, [`StoreWriter::ready`] keeps
+//! sessions from being read.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use inkwire_protocol::record::LogRecord;
 use inkwire_protocol::room::RecordNumber;
 use inkwire_storage::{Append, Store, StoreError};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
 
 use crate::metrics::Metrics;
 use crate::rooms::RoomHandle;
@@ -27,38 +29,82 @@ const ROOM_BYTES: usize = 4 << 20;
 /// What a record costs beside its operations: about what the room counts for it, its frame's head and receipt included.
 const RECORD_OVERHEAD: usize = 384;
 
-/// How long to wait before a write is tried again that failed for a passing reason: doubled each time up to the second.
+/// How long to wait before a write is tried again that failed for a passing reason: doubled each time up to the second, and
+/// then half of it to all, so that documents that failed together do not come back together.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// Records of one room that became one group.
+/// Records that a room handed over at once.
+#[derive(Debug)]
 struct Handed {
-    room: Arc<RoomHandle>,
     records: Vec<LogRecord>,
     last: RecordNumber,
     bytes: usize,
 }
 
-/// The queue before the store and what runs it.
+/// What of one room waits for the store.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// Bytes that were handed over and are not durable.
+    bytes: AtomicUsize,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    handed: Vec<Handed>,
+    /// Whether a write is under way or about to be.
+    busy: bool,
+}
+
+impl Outbox {
+    /// What the next write takes; nothing when nothing waits, and then the room is idle.
+    fn take(&self) -> Vec<Handed> {
+        let mut queue = self.queue.lock();
+        let mut bytes = 0;
+        let fits = |handed: &&Handed| {
+            let fits = bytes == 0 || bytes + handed.bytes <= MAX_GROUP_BYTES;
+            bytes += handed.bytes;
+            fits
+        };
+        let count = queue.handed.iter().take_while(fits).count();
+        queue.busy = count > 0;
+        if count == queue.handed.len() {
+            std::mem::take(&mut queue.handed)
+        } else {
+            queue.handed.drain(..count).collect()
+        }
+    }
+}
+
+/// What runs the documents' writes, and what they wait for.
 pub struct StoreWriter {
-    /// `None` once nobody writes any more: what is handed over then stays with the clients.
-    queue: Mutex<Option<Vec<Handed>>>,
-    arrived: Notify,
+    /// Rooms that have something to write, each once; as many as there are rooms at most.
+    ready: mpsc::UnboundedSender<Arc<RoomHandle>>,
+    /// The other end, until it is run.
+    rooms: Mutex<Option<mpsc::UnboundedReceiver<Arc<RoomHandle>>>>,
     /// Bytes that were handed over and are not durable.
     waiting: AtomicUsize,
     /// Told, without memory, whenever `waiting` went down.
     went_down: Notify,
+    /// Whether the store is away and what waits is no reason to read slower.
+    away: AtomicBool,
+    /// Whether the last write failed for a passing reason: said once, not for each document.
+    failing: AtomicBool,
     capacity: usize,
     metrics: Arc<Metrics>,
 }
 
 impl StoreWriter {
-    /// A writer whose queue pushes back past `capacity` bytes.
+    /// A writer that pushes back past `capacity` bytes.
     pub fn new(capacity: usize, metrics: Arc<Metrics>) -> Self {
+        let (ready, rooms) = mpsc::unbounded_channel();
         Self {
-            queue: Mutex::new(Some(Vec::new())),
-            arrived: Notify::new(),
+            ready,
+            rooms: Mutex::new(Some(rooms)),
             waiting: AtomicUsize::new(0),
             went_down: Notify::new(),
+            away: AtomicBool::new(false),
+            failing: AtomicBool::new(false),
             capacity,
             metrics,
         }
@@ -68,16 +114,27 @@ impl StoreWriter {
     pub fn hand_over(&self, room: &Arc<RoomHandle>, records: Vec<LogRecord>, last: RecordNumber) {
         let bytes = records.iter().map(|record| record.batch.operations.len() + RECORD_OVERHEAD).sum();
         self.waiting.fetch_add(bytes, Ordering::Relaxed);
-        room.waiting.fetch_add(bytes, Ordering::Relaxed);
-        if let Some(queue) = &mut *self.queue.lock() {
-            queue.push(Handed { room: Arc::clone(room), records, last, bytes });
+        room.outbox.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let mut queue = room.outbox.queue.lock();
+        queue.handed.push(Handed { records, last, bytes });
+        // Once nobody writes any more, what is handed over stays with the clients.
+        if !std::mem::replace(&mut queue.busy, true) && self.ready.send(Arc::clone(room)).is_err() {
+            queue.handed.clear();
         }
-        self.arrived.notify_one();
     }
 
     /// Whether a session of `room` should be read slower.
     pub fn is_full(&self, room: &RoomHandle) -> bool {
-        self.waiting.load(Ordering::Relaxed) >= self.capacity || room.waiting.load(Ordering::Relaxed) >= ROOM_BYTES
+        // While the store is away sessions are read on: what cannot be held is refused by name, not by silence.
+        let too_much = self.waiting.load(Ordering::Relaxed) >= self.capacity
+            || room.outbox.bytes.load(Ordering::Relaxed) >= ROOM_BYTES;
+        too_much && !self.away.load(Ordering::Relaxed)
+    }
+
+    /// The store is away from now on, or back.
+    pub fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::Relaxed);
+        self.went_down.notify_waiters();
     }
 
     /// Resolves once a session of `room` may be read on.
@@ -102,59 +159,50 @@ impl StoreWriter {
         }
     }
 
-    /// Writes for ever. When this is dropped, what is queued is dropped with it.
-    pub async fn run(&self, store: Arc<dyn Store>) {
-        // What is queued keeps its rooms, and they keep the queue: a relay that is dropped at once would leave them all.
-        let _end = Ending(self);
+    /// Writes for ever, once. When this is dropped, what is under way and what waits is dropped with it.
+    pub async fn run(self: Arc<Self>, store: Arc<dyn Store>) {
+        let Some(mut rooms) = self.rooms.lock().take() else { return };
+        let mut writes = JoinSet::new();
         loop {
-            let groups = self.next_group();
-            if groups.is_empty() {
-                self.arrived.notified().await;
-                continue;
+            tokio::select! {
+                Some(room) = rooms.recv() => {
+                    writes.spawn(Arc::clone(&self).write_all(Arc::clone(&store), room));
+                }
+                Some(ended) = writes.join_next() => {
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "a document's writes ended early");
+                    }
+                }
+                else => return,
             }
-            self.write(&*store, groups).await;
         }
     }
 
-    fn next_group(&self) -> Vec<Handed> {
-        let mut queue = self.queue.lock();
-        let Some(queue) = &mut *queue else { return Vec::new() };
-        let mut bytes = 0;
-        let count = queue
-            .iter()
-            .take_while(|handed| {
-                let fits = bytes == 0 || bytes + handed.bytes <= MAX_GROUP_BYTES;
-                bytes += handed.bytes;
-                fits
-            })
-            .count();
-        if count == queue.len() { std::mem::take(queue) } else { queue.drain(..count).collect() }
+    /// Writes what a room handed over until nothing of it waits.
+    async fn write_all(self: Arc<Self>, store: Arc<dyn Store>, room: Arc<RoomHandle>) {
+        loop {
+            let handed = room.outbox.take();
+            let Some(last) = handed.last().map(|handed| handed.last) else { return };
+            self.write(&*store, &room, handed, last).await;
+        }
     }
 
-    async fn write(&self, store: &dyn Store, groups: Vec<Handed>) {
-        let mut records = Vec::with_capacity(groups.iter().map(|handed| handed.records.len()).sum());
-        let mut rooms: HashMap<usize, (Arc<RoomHandle>, RecordNumber, usize)> = HashMap::new();
-        for handed in groups {
-            let document = &handed.room.key;
-            records.extend(handed.records.into_iter().map(|record| Append { document: document.clone(), record }));
-            let entry = rooms.entry(Arc::as_ptr(&handed.room).addr()).or_insert((handed.room, handed.last, 0));
-            entry.1 = handed.last;
-            entry.2 += handed.bytes;
-        }
+    async fn write(&self, store: &dyn Store, room: &Arc<RoomHandle>, handed: Vec<Handed>, last: RecordNumber) {
+        let bytes: usize = handed.iter().map(|handed| handed.bytes).sum();
+        let records = handed.into_iter().flat_map(|handed| handed.records);
+        let records: Vec<Append> = records.map(|record| Append { document: room.key.clone(), record }).collect();
         let count = records.len();
         let start = Instant::now();
         let outcome = self.append(store, records).await;
         self.metrics.store_seconds.record(start.elapsed());
         self.metrics.store_batches.record(count as f64);
-        for (room, last, bytes) in rooms.into_values() {
-            match &outcome {
-                Ok(()) => room.stored(last),
-                Err(error) => room.store_failed(&error.to_string()),
-            }
-            // Only now: whoever reads on must find that the room has room.
-            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
-            room.waiting.fetch_sub(bytes, Ordering::Relaxed);
+        match &outcome {
+            Ok(()) => room.stored(last),
+            Err(error) => room.store_failed(&error.to_string()),
         }
+        // Only now: whoever reads on must find that the room has room.
+        self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+        room.outbox.bytes.fetch_sub(bytes, Ordering::Relaxed);
         if outcome.is_ok() {
             self.metrics.batches_stored.increment(count as u64);
         }
@@ -167,11 +215,20 @@ impl StoreWriter {
         let mut pause = RETRY.0;
         loop {
             match store.append(records.clone()).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    if self.failing.swap(false, Ordering::Relaxed) {
+                        tracing::info!("the store takes writes again");
+                    }
+                    return Ok(());
+                }
                 Err(error) if error.is_transient() => {
                     self.metrics.store_failures.increment(1);
-                    tracing::warn!(%error, pause_millis = pause.as_millis() as u64, "the store did not take a write; trying again");
-                    tokio::time::sleep(pause).await;
+                    if !self.failing.swap(true, Ordering::Relaxed) {
+                        tracing::warn!(%error, "the store did not take a write; it is tried until it does");
+                    }
+                    // Without randomness they come back together, which costs time alone.
+                    let jitter = getrandom::u32().map_or(0, |random| random & 0xff);
+                    tokio::time::sleep(pause.mul_f64(0.5 + f64::from(jitter) / 510.0)).await;
                     pause = (pause * 2).min(RETRY.1);
                 }
                 Err(error) => {
@@ -181,16 +238,5 @@ impl StoreWriter {
                 }
             }
         }
-    }
-}
-
-/// Ends the queue with the one who writes it.
-struct Ending<'a>(&'a StoreWriter);
-
-impl Drop for Ending<'_> {
-    fn drop(&mut self) {
-        // Dropped after the lock: a room may go with it.
-        let queued = self.0.queue.lock().take();
-        drop(queued);
     }
 }

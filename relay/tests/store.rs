@@ -24,6 +24,10 @@ const ONE: Channel = Channel(1);
 struct Gate {
     inner: MemoryStore,
     closed: Mutex<Option<Arc<Semaphore>>>,
+    /// The only document that is held up; all when there is none.
+    only: Mutex<Option<String>>,
+    /// Writes that wait at the gate.
+    waiting: AtomicUsize,
     failure: Mutex<Option<StoreError>>,
     appends: AtomicUsize,
     snapshots: AtomicUsize,
@@ -32,6 +36,11 @@ struct Gate {
 impl Gate {
     fn shut(&self) {
         *self.closed.lock() = Some(Arc::new(Semaphore::new(0)));
+    }
+
+    fn shut_for(&self, document: &str) {
+        *self.only.lock() = Some(document.to_owned());
+        self.shut();
     }
 
     fn open(&self) {
@@ -57,7 +66,10 @@ impl Store for Gate {
 
     async fn append(&self, records: Vec<Append>) -> Result<(), StoreError> {
         let gate = self.closed.lock().clone();
-        if let Some(gate) = gate {
+        let only = self.only.lock().clone();
+        let held = only.is_none_or(|only| records.iter().any(|append| *append.document.name == *only));
+        if let Some(gate) = gate.filter(|_| held) {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
             let _opened = gate.acquire().await;
         }
         self.appends.fetch_add(1, Ordering::Relaxed);
@@ -98,7 +110,7 @@ async fn start(more: &[&str]) -> (TestRelay, Arc<Gate>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_waits_while_the_store_writes_goes_in_one_write() {
+async fn what_waits_while_the_store_writes_goes_in_one_write_of_each_document() {
     let (relay, gate) = start(&[]).await;
     let mut peers = Vec::new();
     for transport in TRANSPORTS {
@@ -122,7 +134,32 @@ async fn what_waits_while_the_store_writes_goes_in_one_write() {
         editor.durable(peer, 100).await;
     }
     let appends = gate.appends.load(Ordering::Relaxed);
-    assert!(appends <= 3, "200 batches of two documents in {appends} writes");
+    assert!(appends <= 4, "200 batches of two documents in {appends} writes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_document_whose_write_hangs_holds_no_other() {
+    let (relay, gate) = start(&[]).await;
+    let mut stuck = relay.welcomed(Transport::WebSocket, &relay.token("ada", "**", "editor")).await;
+    let mut other = relay.welcomed(Transport::WebTransport, &relay.token("bob", "**", "editor")).await;
+    let (mut slow, _) = stuck.edit(ONE, "acme/slow").await;
+    let (mut quick, _) = other.edit(ONE, "acme/quick").await;
+    gate.shut_for("acme/slow");
+    for batch in slow.write("x") {
+        stuck.send(ONE, frame::Batch::new(batch, None)).await;
+    }
+    soon("the write that hangs", async {
+        while gate.waiting.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    for batch in quick.write("y") {
+        other.send(ONE, frame::Batch::new(batch, None)).await;
+    }
+    support::while_alive(&mut [&mut stuck], quick.durable(&mut other, 1)).await;
+    gate.open();
+    slow.durable(&mut stuck, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

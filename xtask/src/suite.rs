@@ -77,9 +77,7 @@ struct Outcome {
 ///
 /// When one failed or could not run.
 pub(crate) fn run(suites: &[Suite], seed: Option<u64>) -> Result<()> {
-    // The cluster's suite is still asked for by name.
-    let all: Vec<Suite> = Suite::value_variants().iter().copied().filter(|suite| *suite != Suite::Cql).collect();
-    let chosen: &[Suite] = if suites.is_empty() { &all } else { suites };
+    let chosen: &[Suite] = if suites.is_empty() { Suite::value_variants() } else { suites };
     if seed.is_some() && !matches!(chosen, [Suite::Simulation | Suite::Lossy | Suite::Hostile]) {
         bail!("--seed goes with one suite, simulation, lossy or hostile: cargo xtask test simulation --seed N");
     }

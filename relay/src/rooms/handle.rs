@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 use super::Budget;
 use crate::clock::RelayClock;
-use crate::store_writer::StoreWriter;
+use crate::store_writer::{Outbox, StoreWriter};
 
 /// Told when a member has something to be sent. Called under the room's lock: it may only take a note.
 pub trait Ready: Send + Sync {
@@ -44,8 +44,8 @@ pub enum Waiting {
 pub struct RoomHandle {
     /// Which document.
     pub key: DocumentKey,
-    /// Bytes that the store writer has of it and that are not durable.
-    pub waiting: AtomicUsize,
+    /// What of it waits for the store.
+    pub outbox: Outbox,
     /// Told when timers, folds or membership have changed; the room's task waits for it.
     pub(super) changed: Notify,
     state: Mutex<State>,
@@ -80,7 +80,7 @@ impl RoomHandle {
         budget.change(0, accounted);
         Self {
             key,
-            waiting: AtomicUsize::new(0),
+            outbox: Outbox::default(),
             changed: Notify::new(),
             state: Mutex::new(State {
                 room,
