@@ -16,6 +16,13 @@ impl Chain {
         Self::default().then(first, count, digest)
     }
 
+    /// Its first 4 bytes, for a receipt to say what its batch follows. Enough to tell what two copies of a page wrote from each
+    /// other: nobody but the actor's own subject could make them meet, and would mix up only its own edits.
+    pub const fn link(self) -> Link {
+        let [first, second, third, fourth, ..] = self.0;
+        Link([first, second, third, fourth])
+    }
+
     /// The chain after another batch.
     #[must_use]
     pub fn then(self, first: u64, count: u32, digest: &Digest) -> Self {
@@ -27,6 +34,17 @@ impl Chain {
         let mut next = [0; 16];
         next.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
         Self(next)
+    }
+}
+
+/// The start of the running digest before a batch: zeros where it is not known, or where nothing comes before.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Link(pub [u8; 4]);
+
+impl Link {
+    /// Whether a batch with this link can follow what has the running digest `chain`, as far as both are known.
+    pub fn follows(self, chain: Option<Chain>) -> bool {
+        self == Self::default() || chain.is_none_or(|chain| chain.link() == self)
     }
 }
 
@@ -42,5 +60,8 @@ mod tests {
         assert_ne!(chain, Chain::default().then(1, 3, &one));
         assert_ne!(chain, Chain::default().then(2, 2, &one));
         assert_ne!(chain.then(3, 1, &other), Chain::default().then(3, 1, &other));
+        assert!(chain.link().follows(Some(chain)) && chain.link().follows(None));
+        assert!(!chain.link().follows(Some(chain.then(3, 1, &other))));
+        assert!(Link::default().follows(Some(chain)), "it is not known what it follows");
     }
 }

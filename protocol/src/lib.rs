@@ -33,7 +33,7 @@ pub mod session;
 mod vectors;
 pub mod wire;
 
-pub use chain::Chain;
+pub use chain::{Chain, Link};
 pub use clock::Clock;
 pub use code::Code;
 pub use frame::{Channel, Frame, Role};

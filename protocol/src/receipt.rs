@@ -1,18 +1,22 @@
 //! Receipts: the relay's MAC over a batch, with which whoever has seen the batch can offer it again.
 //!
 //! A batch is fanned out before it is durable. If the relay then loses it, a reader gives it back in an `Offer`, and the
-//! receipt proves that the relay had accepted exactly these bytes from this subject, whoever brings them.
+//! receipt proves that the relay had accepted exactly these bytes from this subject, whoever brings them. It also says what they
+//! followed: what one copy of a page wrote must not go on what the other did.
 
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use inkwire_document::{Actor, Batch};
 
+use crate::chain::{Chain, Link};
 use crate::limits::MAX_SUBJECT_BYTES;
 use crate::record::Digest;
 
 const MAC_BYTES: usize = 16;
-const HEADER_BYTES: usize = 4 + MAC_BYTES;
+/// Key id and link before the MAC.
+const HEADER_BYTES: usize = 4 + 4 + MAC_BYTES;
+const TICKET_BYTES: usize = 4 + MAC_BYTES;
 
 /// The keys that receipts are made and checked with. One makes new ones; older ones are accepted for as long as the shell
 /// keeps them here.
@@ -77,17 +81,36 @@ pub enum ReceiptError {
     Mismatch,
 }
 
-/// Makes the receipt of `batch`: key id (4 bytes, big-endian), MAC (16 bytes), then the subject.
-pub fn issue(keys: &ReceiptKeys, scope: Scope<'_>, batch: &Batch, digest: &Digest, subject: &str) -> Bytes {
+/// What a receipt proves.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Proof {
+    /// Who wrote the batch.
+    pub subject: Arc<str>,
+    /// What of its actor came before it.
+    pub link: Link,
+}
+
+/// Makes the receipt of `batch`, which follows what has the running digest `before`: key id (4 bytes, big-endian), link (4),
+/// MAC (16), then the subject.
+pub fn issue(
+    keys: &ReceiptKeys,
+    scope: Scope<'_>,
+    batch: &Batch,
+    digest: &Digest,
+    subject: &str,
+    before: Option<Chain>,
+) -> Bytes {
     let (id, key) = &keys.current;
+    let link = before.unwrap_or_default().link();
     let mut receipt = BytesMut::with_capacity(HEADER_BYTES + subject.len());
     receipt.put_u32(*id);
-    receipt.put_slice(&mac(key, scope, batch, digest, subject));
+    receipt.put_slice(&link.0);
+    receipt.put_slice(&mac(key, scope, batch, digest, subject, link));
     receipt.put_slice(subject.as_bytes());
     receipt.freeze()
 }
 
-/// Checks that `receipt` was made for `batch`, and returns the subject that wrote the batch.
+/// Checks that `receipt` was made for `batch`, and returns what it proves.
 ///
 /// # Errors
 /// See [`ReceiptError`].
@@ -97,31 +120,33 @@ pub fn verify(
     batch: &Batch,
     digest: &Digest,
     receipt: &[u8],
-) -> Result<Arc<str>, ReceiptError> {
+) -> Result<Proof, ReceiptError> {
     let malformed = ReceiptError::Malformed { length: receipt.len() };
-    if receipt.len() < HEADER_BYTES || receipt.len() > HEADER_BYTES + MAX_SUBJECT_BYTES {
+    if receipt.len() > HEADER_BYTES + MAX_SUBJECT_BYTES {
         return Err(malformed);
     }
-    let (header, subject) = receipt.split_at(HEADER_BYTES);
-    let (id, found) = header.split_at(4);
-    let id = id.iter().fold(0, |value, byte| value << 8 | u32::from(*byte));
+    let (id, rest) = receipt.split_first_chunk().ok_or(malformed)?;
+    let (link, rest) = rest.split_first_chunk().ok_or(malformed)?;
+    let (found, subject) = rest.split_at_checked(MAC_BYTES).ok_or(malformed)?;
+    let (id, link) = (u32::from_be_bytes(*id), Link(*link));
     let subject = std::str::from_utf8(subject).map_err(|_| malformed)?;
     let key = keys.key(id).ok_or(ReceiptError::UnknownKey { id })?;
-    let expected = mac(key, scope, batch, digest, subject);
-    if is_same(&expected, found) { Ok(subject.into()) } else { Err(ReceiptError::Mismatch) }
+    let expected = mac(key, scope, batch, digest, subject, link);
+    if is_same(&expected, found) { Ok(Proof { subject: subject.into(), link }) } else { Err(ReceiptError::Mismatch) }
 }
 
-fn mac(key: &[u8; 32], scope: Scope<'_>, batch: &Batch, digest: &Digest, subject: &str) -> [u8; MAC_BYTES] {
+fn mac(key: &[u8; 32], scope: Scope<'_>, batch: &Batch, digest: &Digest, subject: &str, link: Link) -> [u8; MAC_BYTES] {
     // Every variable part has its length before it, so that no two inputs are the same bytes.
     let mut hasher = blake3::Hasher::new_keyed(key);
     hasher.update(&(scope.document.len() as u32).to_be_bytes());
     hasher.update(scope.document.as_bytes());
-    let mut numbers = [0; 32];
+    let mut numbers = [0; 36];
     numbers[..8].copy_from_slice(&scope.incarnation.to_be_bytes());
     numbers[8..16].copy_from_slice(&batch.actor.0.to_be_bytes());
     numbers[16..24].copy_from_slice(&batch.first.to_be_bytes());
     numbers[24..28].copy_from_slice(&batch.count.to_be_bytes());
-    numbers[28..].copy_from_slice(&(subject.len() as u32).to_be_bytes());
+    numbers[28..32].copy_from_slice(&link.0);
+    numbers[32..].copy_from_slice(&(subject.len() as u32).to_be_bytes());
     hasher.update(&numbers);
     hasher.update(subject.as_bytes());
     hasher.update(&digest.0);
@@ -136,7 +161,7 @@ const TICKET: &str = "inkwire 2026 ticket of an actor's lease";
 /// Makes the ticket that proves a lease of `actor` to `subject`: key id (4 bytes, big-endian), MAC (16 bytes).
 pub fn issue_ticket(keys: &ReceiptKeys, scope: Scope<'_>, actor: Actor, subject: &str) -> Bytes {
     let (id, key) = &keys.current;
-    let mut ticket = BytesMut::with_capacity(HEADER_BYTES);
+    let mut ticket = BytesMut::with_capacity(TICKET_BYTES);
     ticket.put_u32(*id);
     ticket.put_slice(&ticket_mac(key, scope, actor, subject));
     ticket.freeze()
@@ -192,10 +217,11 @@ mod tests {
     fn a_receipt_proves_its_batch_and_nothing_else() {
         let keys = ReceiptKeys::new(1, [1; 32]);
         let digest = Digest::of(&batch().operations);
-        let receipt = issue(&keys, SCOPE, &batch(), &digest, "alice");
+        let before = Chain::of(1, 2, &digest);
+        let receipt = issue(&keys, SCOPE, &batch(), &digest, "alice", Some(before));
         let check =
             |scope, batch: Batch, receipt: &[u8]| verify(&keys, scope, &batch, &Digest::of(&batch.operations), receipt);
-        assert_eq!(check(SCOPE, batch(), &receipt).as_deref(), Ok("alice"));
+        assert_eq!(check(SCOPE, batch(), &receipt), Ok(Proof { subject: "alice".into(), link: before.link() }));
 
         let mismatch = Err(ReceiptError::Mismatch);
         assert_eq!(check(Scope { incarnation: 1, ..SCOPE }, batch(), &receipt), mismatch);
@@ -232,7 +258,7 @@ mod tests {
             assert!(check(SCOPE, 7, "alice", &cut).is_err(), "length {length}");
         }
         let digest = Digest::of(&batch().operations);
-        let receipt = issue(&keys, SCOPE, &batch(), &digest, "");
+        let receipt = issue(&keys, SCOPE, &batch(), &digest, "", None);
         assert!(check(SCOPE, 7, "", &receipt).is_err(), "a receipt is no ticket");
         let rotated = ReceiptKeys::new(2, [2; 32]);
         let unknown = Err(ReceiptError::UnknownKey { id: 1 });
@@ -244,10 +270,11 @@ mod tests {
     #[test]
     fn an_older_key_is_accepted_while_it_is_kept() {
         let digest = Digest::of(&batch().operations);
-        let old = issue(&ReceiptKeys::new(1, [1; 32]), SCOPE, &batch(), &digest, "alice");
+        let old = issue(&ReceiptKeys::new(1, [1; 32]), SCOPE, &batch(), &digest, "alice", None);
         let rotated = ReceiptKeys::new(2, [2; 32]);
         assert_eq!(verify(&rotated, SCOPE, &batch(), &digest, &old), Err(ReceiptError::UnknownKey { id: 1 }));
         let kept = rotated.with_previous(1, [1; 32]);
-        assert_eq!(verify(&kept, SCOPE, &batch(), &digest, &old).as_deref(), Ok("alice"));
+        let proof = Proof { subject: "alice".into(), link: Link::default() };
+        assert_eq!(verify(&kept, SCOPE, &batch(), &digest, &old), Ok(proof));
     }
 }

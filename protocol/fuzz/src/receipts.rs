@@ -1,6 +1,7 @@
 use arbitrary::Unstructured;
 use bytes::Bytes;
 use inkwire_document::Batch;
+use inkwire_protocol::Chain;
 use inkwire_protocol::receipt::{ReceiptKeys, Scope, issue, issue_ticket, verify, verify_ticket};
 use inkwire_protocol::record::Digest;
 
@@ -21,8 +22,11 @@ fn run(choices: &mut Unstructured<'_>) -> arbitrary::Result<()> {
     let digest = Digest::of(&batch.operations);
     let subject: &str = choices.arbitrary()?;
     let subject = &subject[..subject.floor_char_boundary(256)];
-    let receipt = issue(&keys, scope, &batch, &digest, subject);
-    assert_eq!(verify(&keys, scope, &batch, &digest, &receipt).as_deref(), Ok(subject));
+    let before = choices.arbitrary::<Option<[u8; 16]>>()?.map(Chain);
+    let receipt = issue(&keys, scope, &batch, &digest, subject, before);
+    let proof = verify(&keys, scope, &batch, &digest, &receipt).expect("it was just made");
+    assert_eq!(&*proof.subject, subject);
+    assert!(proof.link.follows(before));
     let ticket = issue_ticket(&keys, scope, actor, subject);
     assert_eq!(verify_ticket(&keys, scope, actor, subject, &ticket), Ok(()));
 

@@ -201,7 +201,7 @@ impl Replica {
         }
         let doubt = self.retained.first_doubt(snapshot.version());
         if let Some((actor, first)) = doubt.filter(|_| !self.config.sabotage().ignore_twins)
-            && self.forget_twin(actor, first)
+            && self.forget_twin(actor, first, snapshot.version().get(&actor))
         {
             return Ok(());
         }
@@ -228,7 +228,7 @@ impl Replica {
         }
         self.recognise(&batch);
         if let Some(first) = self.retained.contradicts(&batch).filter(|_| !self.config.sabotage().ignore_twins)
-            && self.forget_twin(batch.actor, first)
+            && self.forget_twin(batch.actor, first, u64::MAX)
         {
             return;
         }
@@ -260,11 +260,11 @@ impl Replica {
         }
     }
 
-    /// The relay means something else by an actor's counters from `first` on than was seen, or perhaps does: its word counts. If
-    /// the document shows what was seen, it has to be built anew. Returns whether it is.
-    fn forget_twin(&mut self, actor: Actor, first: u64) -> bool {
+    /// The relay means something else by an actor's counters from `first` to `last` than was seen, or perhaps does: its word
+    /// counts. If the document shows what was seen, it has to be built anew. Returns whether it is.
+    fn forget_twin(&mut self, actor: Actor, first: u64, last: u64) -> bool {
         let shown = self.document.version().get(&actor) >= first;
-        self.retained.forget(actor, first);
+        self.retained.forget(actor, first, last);
         if shown {
             self.rebuild_from(
                 u64::MAX,
@@ -326,7 +326,11 @@ impl Replica {
         let own = self.writer.as_ref().is_some_and(|writer| writer.actor == refused.actor);
         if !own {
             // What was offered for another is refused: it will never be in the log, so it must not stay in the view.
-            self.retained.forget(refused.actor, refused.first);
+            let held = self.retained.held(refused.actor);
+            // What the relay held before, and perhaps means something else by. What was seen beyond it is lost if nobody offers it;
+            // its receipt says what it followed, so that the relay can tell whether it still may.
+            let compared = refused.code == Code::ActorReused && refused.first <= held;
+            self.retained.forget(refused.actor, refused.first, if compared { held } else { u64::MAX });
         } else if refused.code == Code::ActorReused
             && self.writer.as_ref().is_some_and(|own| refused.first <= own.agreed)
         {

@@ -43,8 +43,10 @@ pub(super) struct Retained {
     actors: OrderedMap<Actor, VecDeque<u64>>,
     arrivals: u64,
     bytes: usize,
-    /// While offering: the next to look at, and what the relay held when the document was opened.
-    offering: Option<(u64, VersionVector)>,
+    /// What the relay held when the document was opened.
+    held: VersionVector,
+    /// While offering: the next to look at.
+    offering: Option<u64>,
 }
 
 impl Retained {
@@ -132,15 +134,16 @@ impl Retained {
         for seen in self.seen.values_mut() {
             seen.doubtful &= seen.batch.last() > held.get(&seen.batch.actor);
         }
-        self.offering = (!self.seen.is_empty()).then_some((0, held));
+        self.offering = (!self.seen.is_empty()).then_some(0);
+        self.held = if self.seen.is_empty() { VersionVector::new() } else { held };
     }
 
     /// The next batch to offer; `None` when all are offered.
     pub(super) fn next_offer(&mut self) -> Option<Offer> {
-        let (next, held) = self.offering.as_mut()?;
+        let next = self.offering.as_mut()?;
         for (place, seen) in self.seen.range(*next..) {
             *next = place + 1;
-            if seen.batch.last() > held.get(&seen.batch.actor) {
+            if seen.batch.last() > self.held.get(&seen.batch.actor) {
                 return Some(Offer::new(seen.batch.clone(), seen.receipt.clone()));
             }
         }
@@ -148,19 +151,26 @@ impl Retained {
         None
     }
 
+    /// What the relay held of an actor when the document was opened, if something of it is retained.
+    pub(super) fn held(&self, actor: Actor) -> u64 {
+        self.held.get(&actor)
+    }
+
     /// The connection is gone.
     pub(super) fn stop_offering(&mut self) {
         self.offering = None;
     }
 
-    /// Forgets the actor's batches from `first` on: the relay refused them.
-    pub(super) fn forget(&mut self, actor: Actor, first: u64) {
+    /// Forgets the actor's batches that begin at counters from `first` to `last`: the relay refused them, or means something else
+    /// by these counters.
+    pub(super) fn forget(&mut self, actor: Actor, first: u64, last: u64) {
         let Some(places) = self.actors.get_mut(&actor) else { return };
-        places.retain(|place| self.seen.get(place).is_some_and(|seen| seen.batch.first < first));
+        let stays = |seen: &Seen| !(first..=last).contains(&seen.batch.first);
+        places.retain(|place| self.seen.get(place).is_some_and(stays));
         if places.is_empty() {
             self.actors.remove(&actor);
         }
-        self.seen.retain(|_, seen| seen.batch.actor != actor || seen.batch.first < first);
+        self.seen.retain(|_, seen| seen.batch.actor != actor || stays(seen));
         self.bytes = self.seen.values().map(Seen::bytes).sum();
     }
 
@@ -211,11 +221,19 @@ mod tests {
         }
         retained.durable(&vector(&[(1, 4)]));
         assert_eq!(retained.len(), 2, "what nobody takes holds nothing back");
-        retained.forget(Actor(3), 2);
+        retained.forget(Actor(3), 2, u64::MAX);
         retained.push(&batch(3, 2), &receipt, 10_000);
         assert_eq!(retained.len(), 2, "what was forgotten may come again");
-        retained.forget(Actor(3), 1);
+        retained.forget(Actor(3), 1, u64::MAX);
         assert_eq!((retained.len(), retained.bytes()), (0, 0));
+        for first in 5..9 {
+            retained.push(&batch(1, first), &receipt, 10_000);
+        }
+        retained.offer_beyond(vector(&[(1, 6)]));
+        retained.forget(Actor(1), 5, retained.held(Actor(1)));
+        let offered: Vec<u64> = std::iter::from_fn(|| retained.next_offer()).map(|offer| offer.first).collect();
+        assert_eq!(offered, [7, 8], "what the relay lacks is brought back all the same");
+        retained.clear();
         retained.push(&batch(1, 3), &receipt, 100);
         assert_eq!(retained.len(), 0, "past the bound the newest are not retained");
     }

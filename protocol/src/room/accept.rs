@@ -7,8 +7,10 @@ use super::actors::Refusal;
 use super::member::Upload;
 use super::tail::{ENTRY_OVERHEAD, Kind};
 use super::{Clock, MemberId, Place, Reason, Room};
+use crate::chain::Link;
+use crate::receipt::Proof;
 use crate::record::{Digest, LogRecord};
-use crate::{Code, Frame, frame, receipt};
+use crate::{Chain, Code, Frame, frame, receipt};
 
 use std::sync::Arc;
 
@@ -21,6 +23,8 @@ pub(super) struct Waiting {
     batch: Batch,
     subject: Arc<str>,
     digest: Digest,
+    /// What of its actor it follows.
+    link: Link,
     /// Who offered it; `None` for what a load left over.
     pub(super) origin: Option<MemberId>,
     /// The counter of the actor that must be held first.
@@ -150,12 +154,12 @@ impl Room {
         }
         let (batch, receipt) = offer.into_parts();
         let digest = Digest::of(&batch.operations);
-        let subject = match receipt::verify(&self.keys, self.scope(), &batch, &digest, &receipt) {
-            Ok(subject) => subject,
+        let Proof { subject, link } = match receipt::verify(&self.keys, self.scope(), &batch, &digest, &receipt) {
+            Ok(proof) => proof,
             Err(error) => return self.refuse(id, &batch, (Code::BadReceipt, error.to_string())),
         };
         let needs = (batch.actor, 0);
-        self.place_offer(clock, Waiting { batch, subject, digest, origin: Some(id), needs })?;
+        self.place_offer(clock, Waiting { batch, subject, digest, link, origin: Some(id), needs })?;
         self.retry_waiting(clock);
         Ok(())
     }
@@ -164,7 +168,7 @@ impl Room {
     /// is part of the document from then on, and not only from the next load.
     pub(super) fn set_aside(&mut self, record: LogRecord, needs: (Actor, u64)) {
         let LogRecord { batch, subject, digest, .. } = record;
-        let waiting = Waiting { batch, subject, digest, origin: None, needs };
+        let waiting = Waiting { batch, subject, digest, link: Link::default(), origin: None, needs };
         if self.waiting_bytes + waiting.cost() <= self.config.waiting_bytes {
             self.waiting_bytes += waiting.cost();
             self.waiting.push_back(waiting);
@@ -172,7 +176,7 @@ impl Room {
     }
 
     fn place_offer(&mut self, clock: Clock, mut offer: Waiting) -> Result<(), Reason> {
-        match self.examine(None, &offer.batch, &offer.digest, &offer.subject) {
+        match self.examine_offer(&offer) {
             Ok(checked) => {
                 // The receipt proves that this was accepted once, within the bound. So offers have as much again, and beyond it
                 // the one who offers comes back later.
@@ -216,6 +220,18 @@ impl Room {
             // when its member comes back.
             let _full = self.place_offer(clock, offer);
         }
+    }
+
+    /// An offer may follow nothing but what it followed when it was accepted.
+    fn examine_offer(&self, offer: &Waiting) -> Result<Checked, Obstacle> {
+        let Waiting { batch, digest, subject, link, .. } = offer;
+        let checked = self.examine(None, batch, digest, subject)?;
+        let chain = self.actors.get(batch.actor).map_or(Some(Chain::default()), |state| state.chain);
+        if link.follows(chain) || self.config.sabotage().ignore_links {
+            return Ok(checked);
+        }
+        let text = format!("what is held of actor {} is not what counter {} followed", batch.actor, batch.first);
+        Err(Obstacle::Refused((Code::ActorReused, text)))
     }
 
     /// The one place that says what may become part of the document. Without a clock times are not looked at: a receipt says
@@ -298,7 +314,8 @@ impl Room {
         subject: Arc<str>,
         checked: &Checked,
     ) {
-        let receipt = receipt::issue(&self.keys, self.scope(), &batch, &digest, &subject);
+        let before = self.actors.get(batch.actor).map_or(Some(Chain::default()), |state| state.chain);
+        let receipt = receipt::issue(&self.keys, self.scope(), &batch, &digest, &subject, before);
         let (frame, batch) = encode(batch, Some(receipt));
         if let Some(time) = checked.latest_time {
             self.latest_time = self.latest_time.max(time);

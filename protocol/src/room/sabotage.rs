@@ -27,6 +27,8 @@ pub struct Sabotage {
     pub leases_end_with_connections: bool,
     /// A lease says nothing of what was written under it.
     pub lease_without_digest: bool,
+    /// An offer may follow whatever is held of its actor.
+    pub ignore_links: bool,
     /// What a client has seen is not compared with what is held.
     pub ignore_seen: bool,
     /// What was refused to its author is taken when another offers it.

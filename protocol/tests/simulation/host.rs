@@ -39,6 +39,10 @@ pub struct Host {
     pub edits: u64,
     /// Edits were refused: until the page is synced again it shows what will not stay.
     rebuilding: bool,
+    /// What the page has seen before that may be gone when it is synced again.
+    seen_may_go: bool,
+    /// The world has other causes for that what was seen goes: copies of pages, clocks that jump, roles that change.
+    pub may_lose_seen: bool,
     pub presence: Option<Bytes>,
     /// The page as it was some time ago.
     pub backup: Option<Box<Host>>,
@@ -83,6 +87,8 @@ impl Host {
             seen: VersionVector::new(),
             edits: 0,
             rebuilding: false,
+            seen_may_go: false,
+            may_lose_seen: false,
             presence: None,
             backup: None,
             left: Vec::new(),
@@ -186,7 +192,9 @@ impl Host {
                     }
                     Event::Synced(_) if self.rebuilding => {
                         self.rebuilding = false;
-                        self.seen = VersionVector::new();
+                        if self.seen_may_go {
+                            self.seen = VersionVector::new();
+                        }
                     }
                     _ => {}
                 }
@@ -197,6 +205,8 @@ impl Host {
                 {
                     let problem = format!("edits refused: {code}: {reason}");
                     self.rebuilding = true;
+                    // A relay that only cannot compare takes back nothing that was written once.
+                    self.seen_may_go = self.may_lose_seen || !problem.contains("it is not known any more whether");
                     return Err(problem);
                 }
                 return Ok(());

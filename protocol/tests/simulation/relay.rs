@@ -114,6 +114,16 @@ impl Relay {
         self.running = Some(Running::default());
     }
 
+    /// A relay that nobody reaches starts, folds what it loads, and is gone again.
+    pub fn fold_meanwhile(&mut self, seed: u64) -> bool {
+        let keys = ReceiptKeys::new(7, [7; 32]);
+        let mut room = Room::new(self.config.clone(), DOCUMENT.into(), 0, self.store.load(), keys, seed);
+        let Some(input) = room.fold_now() else { return false };
+        let folded = self.store.fold(input, Duration::ZERO).map_err(|error| format!("it does not fold: {error}"));
+        self.faults.extend(folded.err());
+        self.store.take_done(Duration::ZERO).is_some()
+    }
+
     /// The store refuses: the room ends for everybody, and is loaded again for who comes back.
     pub fn fail_store(&mut self, now: Duration, random: &mut Random) {
         let clock = self.clock(now);

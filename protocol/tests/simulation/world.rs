@@ -45,6 +45,8 @@ pub struct World {
     copies: bool,
     /// In the end the store is restored from a backup.
     rolls_back: bool,
+    /// Decides when a relay that nobody reaches folds; apart from the rest.
+    folds: Random,
     /// It was.
     rolling_back: bool,
     rules: Rules,
@@ -158,16 +160,21 @@ impl World {
         let bandwidth = if random.one_in(3) { 4_000 + random.below(50_000) } else { 10_000_000 };
         let network = Network::new(if random.one_in(3) { Weather::fair() } else { Weather::draw(&mut random) });
         let count = 2 + random.below(5) as usize;
-        let hosts = (0..count)
+        let mut hosts: Vec<Host> = (0..count)
             .map(|index| {
                 let role = if index > 0 && random.one_in(4) { Role::Viewer } else { Role::Editor };
                 let lanes = if random.one_in(2) { Lanes::Streams } else { Lanes::Messages };
                 Host::new(index, (role, lanes), Duration::ZERO, rules.client, &mut random)
             })
             .collect();
+        let clocks_jump = random.one_in(5) | rules.room.forget_refusals;
+        let (roles_change, rolls_back) = (random.one_in(8), apart.one_in(4));
+        for host in &mut hosts {
+            host.may_lose_seen = copies || clocks_jump || roles_change || rolls_back;
+        }
         Self {
-            clocks_jump: random.one_in(5) | rules.room.forget_refusals,
-            roles_change: random.one_in(8),
+            clocks_jump,
+            roles_change,
             random,
             now: Duration::ZERO,
             network,
@@ -179,7 +186,8 @@ impl World {
             promised: VersionVector::new(),
             checked: VersionVector::new(),
             trace,
-            rolls_back: apart.one_in(4),
+            rolls_back,
+            folds: Random::new(seed ^ 0xf01d),
             copies,
             rolling_back: false,
             rules,
@@ -420,6 +428,9 @@ impl World {
                     if self.relay.skew_millis.abs() == day {
                         self.visit("clocks off by a day");
                     }
+                }
+                if self.folds.one_in(3) && self.relay.fold_meanwhile(self.folds.next_u64()) {
+                    self.visit("folds that nobody heard of");
                 }
                 self.relay.start();
             }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::frame::SeenBatch;
 use crate::receipt;
-use crate::record::Digest;
+use crate::record::{ActorRecord, Digest};
 
 /// What a client says to have seen of `batch`.
 fn seen(batch: &Batch) -> SeenBatch {
@@ -142,7 +142,7 @@ fn what_was_refused_to_its_author_is_refused_to_all() {
     let ahead = map_batch(&mut hall, 1, START_MILLIS + 3_600_000);
     let offer = |hall: &mut Hall, batch: &Batch| {
         let digest = Digest::of(&batch.operations);
-        let receipt = receipt::issue(&keys(), hall.room.scope(), batch, &digest, "user-1");
+        let receipt = receipt::issue(&keys(), hall.room.scope(), batch, &digest, "user-1", None);
         let offer = frame::Offer::new(batch.clone(), receipt);
         hall.room.receive(hall.clock, MemberId(2), offer.into()).expect("it may offer");
         refused(&hall.read(2))
@@ -170,6 +170,46 @@ fn what_was_refused_to_its_author_is_refused_to_all() {
         hall.read(1);
         hall.send(1, std::slice::from_ref(batch));
         assert_eq!(refused(&hall.read(1)), [(actor, batch.first, code)]);
+    }
+}
+
+#[test]
+fn an_offer_follows_what_it_followed() {
+    // One was folded by a relay of which no reader heard, and the next one's was not stored.
+    let mut hall = Hall::editors(&[1]);
+    hall.join(2, Role::Viewer);
+    let [one, two, three] = ["one ", "two ", "three "].map(|text| {
+        hall.write(1, text);
+        let mut batches = hall.read(2).into_iter().filter_map(|frame| match frame {
+            Frame::Batch(batch) => Some(batch.into_parts()),
+            _ => None,
+        });
+        let (batch, receipt) = batches.next().expect("it is fanned out");
+        (batch, receipt.expect("with its receipt"))
+    });
+    let chain = |batch: &Batch| Chain::of(batch.first, batch.count, &Digest::of(&batch.operations));
+    let copy = Batch { operations: Bytes::from_static(b"a copy's"), ..one.0.clone() };
+    for (what, first, may) in [("the same", &one.0, true), ("a copy's", &copy, false)] {
+        let mut author = Document::new();
+        author.apply(&one.0).expect("it applies");
+        let snapshot = Snapshot::parse(author.snapshot()).expect("a snapshot");
+        let actors = vec![ActorRecord { actor: first.actor, subject: "user-1".into(), chain: Some(chain(first)) }];
+        let loaded = Loaded { snapshot: Some(snapshot), actors, ..Loaded::default() };
+        let mut again = Hall::load(RoomConfig::default(), loaded);
+        again.join(2, Role::Viewer);
+        // In the wrong order: the later one waits, and is examined when its turn comes.
+        for (batch, receipt) in [&three, &two] {
+            let offer = frame::Offer::new(batch.clone(), receipt.clone());
+            again.room.receive(again.clock, MemberId(2), offer.into()).expect("it may offer");
+        }
+        let told = refused(&again.read(2));
+        if may {
+            assert_eq!(told, [], "{what}");
+            assert_eq!(again.room.actors.held(three.0.actor), three.0.last(), "{what}");
+        } else {
+            assert_eq!(told, [(two.0.actor, two.0.first, Code::ActorReused)], "{what}");
+            assert_eq!(again.room.actors.held(three.0.actor), one.0.last(), "{what}");
+        }
     }
 }
 
