@@ -12,3 +12,4 @@ mod model;
 mod past;
 pub(crate) mod random;
 mod undo;
+mod unmarking;

@@ -1,17 +1,21 @@
 //! What one's own edits did, so that they can be undone: groups of steps, bounded in bytes.
 
 mod runs;
+pub(crate) mod stretches;
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::batch::RootType;
-use crate::text::marks::Slot;
+use crate::map::Marker;
+use crate::text::marks::{Mark, Slot};
 use crate::text::span::Id;
 use crate::value::Value;
 use runs::Runs;
+use stretches::Stretches;
 
 /// Bytes that a step, or a piece of one, costs beside its content.
 const OVERHEAD: usize = 64;
@@ -39,14 +43,14 @@ impl Default for UndoOptions {
     }
 }
 
-/// An attribute of the line that a deleted line break ended, and by which dot.
+/// An attribute of the line that a deleted line break ended, and who wrote it.
 #[derive(Clone, Debug)]
 pub(crate) struct Had {
     /// Which of the deleted characters.
     pub(crate) offset: usize,
     pub(crate) key: Box<str>,
     pub(crate) value: Option<Arc<Value>>,
-    pub(crate) by: Option<Id>,
+    pub(crate) by: Marker,
 }
 
 /// What was deleted of a text or a list.
@@ -57,21 +61,12 @@ pub(crate) enum Content {
     Values(Vec<Value>),
 }
 
-/// A part of a text that a mark was laid over, what held there before and by which dot.
-#[derive(Clone, Debug)]
-pub(crate) struct Stretch {
-    pub(crate) start: Slot,
-    pub(crate) end: Slot,
-    pub(crate) value: Option<Arc<Value>>,
-    pub(crate) by: Option<Id>,
-}
-
-/// A line that was written to, what it had before and by which dot.
+/// A line that was written to, what it would have otherwise and who wrote that.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) line: Id,
     pub(crate) value: Option<Arc<Value>>,
-    pub(crate) by: Option<Id>,
+    pub(crate) by: Option<Marker>,
 }
 
 impl Content {
@@ -135,7 +130,7 @@ pub(crate) enum Deed {
     /// A counter was changed.
     Counted { amount: i64 },
     /// A mark was laid, by the first dot; the others say what it said where an undo brought it back.
-    Marked { key: Box<str>, written: Vec<Id>, before: Vec<Stretch> },
+    Marked { key: Box<str>, written: Vec<Id>, before: Stretches },
     /// Lines were written to, likewise.
     Lined { key: Box<str>, written: Vec<Id>, before: Vec<Line> },
 }
@@ -262,12 +257,7 @@ impl Undo {
             match &mut step.deed {
                 Deed::Inserted { runs } => runs.iter_mut().for_each(|(run, _)| id(run)),
                 Deed::Deleted { pieces, guard } => {
-                    for piece in pieces {
-                        id(&mut piece.id);
-                        if let Content::Text(_, lines) = &mut piece.content {
-                            lines.iter_mut().filter_map(|had| had.by.as_mut()).for_each(id);
-                        }
-                    }
+                    pieces.iter_mut().for_each(|piece| id(&mut piece.id));
                     guard.iter_mut().for_each(id);
                 }
                 Deed::Wrote { written, replaced, .. } => {
@@ -282,18 +272,11 @@ impl Undo {
                 Deed::Counted { .. } => {}
                 Deed::Marked { written, before, .. } => {
                     written.iter_mut().for_each(id);
-                    for stretch in before {
-                        id(&mut stretch.start.id);
-                        id(&mut stretch.end.id);
-                        stretch.by.iter_mut().for_each(id);
-                    }
+                    before.slots().for_each(|slot| id(&mut slot.id));
                 }
                 Deed::Lined { written, before, .. } => {
                     written.iter_mut().for_each(id);
-                    for line in before {
-                        id(&mut line.line);
-                        line.by.iter_mut().for_each(id);
-                    }
+                    before.iter_mut().for_each(|line| id(&mut line.line));
                 }
             }
         }
@@ -448,23 +431,53 @@ impl Undo {
         }
     }
 
-    /// Says that marks of a kind that lie over what `is_over` picks reach to another place too: what was under them came back
-    /// there.
-    pub(crate) fn extend_marks(
+    /// The own marks of a text that are noted, with the kind of each.
+    fn marks<'a>(&'a mut self, root: &'a str) -> impl Iterator<Item = (&'a str, &'a mut Stretches)> {
+        let groups = self.undo.iter_mut().chain(&mut self.redo).chain([&mut self.current]);
+        let steps = groups.flat_map(|group| &mut group.steps).filter(move |step| *step.root == *root);
+        steps.filter_map(|step| match &mut step.deed {
+            Deed::Marked { key, before, .. } => Some((&**key, before)),
+            _ => None,
+        })
+    }
+
+    /// Says that a run of characters of a text came back, for what lay under marks over it.
+    pub(crate) fn replace_marked(
+        &mut self,
+        root: &str,
+        order: impl Fn(Slot, Slot) -> Ordering,
+        (old, length, new): (Id, u32, Id),
+    ) {
+        self.marks(root).for_each(|(_, before)| before.replace(&order, old, length, new));
+    }
+
+    /// Says that another laid a mark.
+    pub(crate) fn marked_by_another(
         &mut self,
         root: &str,
         kind: &str,
-        is_over: impl Fn(&Stretch) -> bool,
-        (start, end): (Slot, Slot),
+        order: impl Fn(Slot, Slot) -> Ordering,
+        mark: &Mark,
+    ) {
+        let marks = self.marks(root).filter(|(key, _)| *key == kind);
+        marks.for_each(|(_, before)| before.add_theirs(&order, mark));
+    }
+
+    /// Says that another wrote an attribute of a line.
+    pub(crate) fn lined_by_another(
+        &mut self,
+        root: &str,
+        attribute: &str,
+        of: Id,
+        write: (&Option<Arc<Value>>, Marker),
     ) {
         let groups = self.undo.iter_mut().chain(&mut self.redo).chain([&mut self.current]);
         for step in groups.flat_map(|group| &mut group.steps).filter(|step| *step.root == *root) {
-            if let Deed::Marked { key, before, .. } = &mut step.deed
-                && **key == *kind
-                && let Some(held) = before.iter().find(|&stretch| is_over(stretch))
-            {
-                let reached = Stretch { start, end, ..held.clone() };
-                before.push(reached);
+            let Deed::Lined { key, before, .. } = &mut step.deed else { continue };
+            for line in before.iter_mut().filter(|line| **key == *attribute && line.line == of) {
+                if line.by < Some(write.1) {
+                    (line.value, line.by) = (write.0.clone(), Some(write.1));
+                }
             }
         }
     }

@@ -79,7 +79,8 @@ impl Document {
         for Pending { from, to, key, value } in marks.list {
             let slots = self.texts.get(name).map(|text| text.slots(from, to, growth(&key)));
             if let Some((start, end)) = slots {
-                self.mark_slots(name, start, end, &key, value, now)?;
+                let marker = self.format_marker(name, now)?;
+                self.mark_slots(name, start, end, &key, value, marker)?;
             }
         }
         if plan.deletes_end { self.replace_end(name, now) } else { Ok(()) }

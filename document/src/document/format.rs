@@ -74,7 +74,8 @@ impl Document {
         match text {
             Some(text) if from < to => {
                 let (start, end) = text.slots(from, to, growth);
-                self.mark_slots(name, start, end, kind, value, now)
+                let marker = self.format_marker(name, now)?;
+                self.mark_slots(name, start, end, kind, value, marker)
             }
             _ => self.next_dot(name, 0).map(|_| ()),
         }
@@ -95,7 +96,10 @@ impl Document {
         now: HybridTime,
     ) -> Result<(), EditError> {
         match (self.slot(name, start), self.slot(name, end)) {
-            (Some(start), Some(end)) => self.mark_slots(name, start, end, kind, value, now),
+            (Some(start), Some(end)) => {
+                let marker = self.format_marker(name, now)?;
+                self.mark_slots(name, start, end, kind, value, marker)
+            }
             _ => self.next_dot(name, 0).map(|_| ()),
         }
     }
@@ -146,13 +150,14 @@ impl Document {
     }
 
     /// What a formatting edit's marker is to be: later than all that the text has.
-    fn format_marker(&self, name: &str, now: HybridTime) -> Result<Marker, EditError> {
+    pub(super) fn format_marker(&self, name: &str, now: HybridTime) -> Result<Marker, EditError> {
         let id = self.next_dot(name, 1)?;
         let latest = self.texts.get(name).and_then(|text| text.format.as_ref()).map(|format| format.latest);
         let time = latest.map_or(now, |latest| now.max(latest.next()));
         Ok(Marker { time, actor: self.actors[id.actor as usize], counter: id.counter })
     }
 
+    /// Lays a mark between two places with a marker of the next dot.
     pub(super) fn mark_slots(
         &mut self,
         name: &str,
@@ -160,10 +165,9 @@ impl Document {
         end: Slot,
         key: &str,
         value: Value,
-        now: HybridTime,
+        marker: Marker,
     ) -> Result<(), EditError> {
         self.check_attribute(key, &value)?;
-        let marker = self.format_marker(name, now)?;
         let id = self.next_dot(name, 1)?;
         if self.texts.get(name).is_some_and(|text| !text.is_range(start, end)) {
             return Ok(());
@@ -190,16 +194,29 @@ impl Document {
         self.next_dot(name, dots)?;
         for lines in lines.chunks(MAX_TARGETS) {
             let marker = self.format_marker(name, now)?;
-            let id = self.next_dot(name, 1)?;
-            let val = shared(value.clone());
-            self.note_lines(name, id, lines, key);
-            self.with_formatted(name, self.own_origin(), |text| {
-                lines.iter().for_each(|&line| text.write_block(line, key, Attribute { val: val.clone(), marker }));
-            });
-            let (place, value) = (FormatPlace::Lines(lines.to_vec()), value.clone());
-            self.transaction.format(name, id.counter, FormatEdit { place, key: key.into(), value, time: marker.time });
-            self.advance(id.actor, 1);
+            self.write_lines(name, lines, key, value.clone(), marker)?;
         }
+        Ok(())
+    }
+
+    /// As [`set_lines`](Self::set_lines) for lines that one operation takes, with a marker of the next dot.
+    pub(super) fn write_lines(
+        &mut self,
+        name: &str,
+        lines: &[Id],
+        key: &str,
+        value: Value,
+        marker: Marker,
+    ) -> Result<(), EditError> {
+        let id = self.next_dot(name, 1)?;
+        let val = shared(value.clone());
+        self.note_lines(name, id, lines, key);
+        self.with_formatted(name, self.own_origin(), |text| {
+            lines.iter().for_each(|&line| text.write_block(line, key, Attribute { val: val.clone(), marker }));
+        });
+        let place = FormatPlace::Lines(lines.to_vec());
+        self.transaction.format(name, id.counter, FormatEdit { place, key: key.into(), value, time: marker.time });
+        self.advance(id.actor, 1);
         Ok(())
     }
 
@@ -214,14 +231,17 @@ impl Document {
                 let slot = |edge: Edge, none| edge.at.map_or(none, |at| Slot { id: id(at), side: edge.side });
                 let (start, end) = (slot(start, Slot::START), slot(end, Slot::END));
                 let mark = Mark { start, end, marker: marker(time), value };
+                self.note_mark_of_another(root, key, &mark);
                 self.with_formatted(root, Origin::Remote, |text| text.mark(key, mark));
             }
             Operation::Block { targets, key, mut value, time } => {
-                let (val, marker) = (Value::read(&mut value).ok().and_then(shared), marker(time));
+                let write = Attribute { val: Value::read(&mut value).ok().and_then(shared), marker: marker(time) };
+                let targets = targets.map(|target| target.map_or(Id::NONE, id));
+                if self.undo.is_some() {
+                    targets.clone().for_each(|target| self.note_line_of_another(root, key, target, &write));
+                }
                 self.with_formatted(root, Origin::Remote, |text| {
-                    for target in targets {
-                        text.write_block(target.map_or(Id::NONE, id), key, Attribute { val: val.clone(), marker });
-                    }
+                    targets.for_each(|target| text.write_block(target, key, write.clone()));
                 });
             }
             _ => {}
@@ -265,10 +285,12 @@ impl Document {
         for (start, end, written) in &state.marks {
             let (start, end) = (start.moved(&moved), end.moved(&moved));
             let mark = Mark { start, end, marker: marker(self, written), value: written.value.clone() };
+            self.note_mark_of_another(&state.name, &written.key, &mark);
             self.with_formatted(&state.name, Origin::Remote, |text| text.mark(&written.key, mark));
         }
         for (line, written) in &state.blocks {
             let write = Attribute { val: written.value.clone(), marker: marker(self, written) };
+            self.note_line_of_another(&state.name, &written.key, moved(*line), &write);
             self.with_formatted(&state.name, Origin::Remote, |text| {
                 text.write_block(moved(*line), &written.key, write);
             });

@@ -154,7 +154,7 @@ impl Document {
                 let mut characters = content.chars();
                 let pieces = text.runs(index, count).map(|run| {
                     let part: String = characters.by_ref().take(run.1 as usize).collect();
-                    let lines = if text.is_formatted() { self.had(text, run.0, &part) } else { Vec::new() };
+                    let lines = if text.is_formatted() { Self::had(text, run.0, &part) } else { Vec::new() };
                     piece(run, Content::Text(part, lines))
                 });
                 pieces.collect()
@@ -197,7 +197,7 @@ impl Document {
                 if guard.is_some_and(|guard| self.deleted_by_another(root_type, &root, guard)) {
                     return Ok(());
                 }
-                self.bring_back(root_type, &root, pieces, now, touched)
+                self.bring_back(root_type, &root, pieces, touched)
             }
             Deed::Wrote { key, written, before, replaced } => {
                 let Some(last) = self.key_dot(&root, &key).filter(|&last| last == written) else { return Ok(()) };
@@ -238,8 +238,8 @@ impl Document {
                 }
                 Ok(())
             }
-            Deed::Marked { key, written, before } => self.unmark_again(&root, &key, (&written, before), now, touched),
-            Deed::Lined { key, written, before } => self.unline(&root, &key, (&written, before), now),
+            Deed::Marked { key, written, before } => self.unmark_again(&root, &key, (&written, before), touched),
+            Deed::Lined { key, written, before } => self.unline(&root, &key, (&written, before)),
             Deed::Counted { amount } => match amount.checked_neg() {
                 Some(opposite) => self.counter_add(&root, opposite),
                 None => self.counter_add(&root, i64::MAX).and_then(|()| self.counter_add(&root, 1)),
@@ -309,7 +309,6 @@ impl Document {
         root_type: RootType,
         root: &str,
         pieces: Vec<Piece>,
-        now: HybridTime,
         touched: &mut Vec<Touched>,
     ) -> Result<(), EditError> {
         let parts: Vec<Piece> = pieces.iter().flat_map(|piece| self.parts(root_type, root, piece)).collect();
@@ -332,7 +331,7 @@ impl Document {
                 chain.extend(parts[index].take());
                 next = followers[index];
             }
-            self.insert_again(root_type, root, chain, now, touched)?;
+            self.insert_again(root_type, root, chain, touched)?;
         }
         Ok(())
     }
@@ -365,7 +364,6 @@ impl Document {
         root_type: RootType,
         root: &str,
         chain: Vec<Piece>,
-        now: HybridTime,
         touched: &mut Vec<Touched>,
     ) -> Result<(), EditError> {
         let runs: Vec<(Id, u32)> = chain.iter().map(|part| (part.id, part.length)).collect();
@@ -393,7 +391,7 @@ impl Document {
             }
         }
         touched.push((root_type, root.into(), id, id.plus(count - 1)));
-        if is_text { self.show_again(root, (&runs, id), lines, now) } else { Ok(()) }
+        if is_text { self.show_again(root, (&runs, id), lines) } else { Ok(()) }
     }
 
     fn place(&self, (root_type, root, first, last): Touched) -> Option<UndonePlace> {

@@ -44,10 +44,27 @@ fn shown(document: &Document) -> Shown {
     }
 }
 
+/// One of few kinds, and one of few values or none.
+fn formatting<'a>(random: &mut Random, kinds: &[&'a str]) -> (&'a str, Value) {
+    (*random.pick(kinds), [Value::Null, Value::Int(1), Value::Int(2)][random.below(3)].clone())
+}
+
 fn edit(random: &mut Random, document: &mut Document) {
     let length = document.text("body").len_scalars();
     let key = *random.pick(&["a", "b"]);
-    match random.below(9) {
+    match random.below(14) {
+        9..=11 => {
+            let (kind, value) = formatting(random, &["bold", "link", "color"]);
+            let at = random.below(length + 1);
+            document.mark("body", Position::Scalar(at), random.below(6).min(length - at), kind, value, NOW).unwrap();
+        }
+        12 | 13 => {
+            let (key, value) = formatting(random, &["header", "list"]);
+            let at = random.below(length + 1);
+            document
+                .set_block("body", Position::Scalar(at), random.below(6).min(length - at), key, value, NOW)
+                .unwrap();
+        }
         0..=2 => {
             let at = if random.chance(50) { length } else { random.below(length + 1) };
             document.insert("body", Position::Scalar(at), &random.text(4)).unwrap();
@@ -105,7 +122,7 @@ fn back_and_forth_alone() {
 fn moved(states: &[Shown], at: usize, did: bool, now: &Shown, next: impl Fn(usize) -> usize) -> usize {
     let mut found = at;
     while did && (found == at || *now != states[found]) {
-        assert_eq!(states[found], states[at], "one group at a time");
+        assert_eq!(states[found], states[at], "one group at a time, not {now:?}");
         found = next(found);
     }
     found

@@ -65,7 +65,7 @@ impl Text {
     }
 
     /// Which of two places comes first.
-    pub(super) fn compare_slots(&self, a: Slot, b: Slot) -> Ordering {
+    pub(crate) fn compare_slots(&self, a: Slot, b: Slot) -> Ordering {
         match (a.id.is_none(), b.id.is_none()) {
             (true, true) => b.side.cmp(&a.side),
             (true, false) => {

@@ -2,7 +2,6 @@
 
 use super::Text;
 use super::marks::{Mark, Slot};
-use super::span::Id;
 use crate::map::Marker;
 use crate::ordered::OrderedMap;
 
@@ -37,10 +36,5 @@ impl Text {
             at = to;
         }
         parts
-    }
-
-    /// Whether a character, be it deleted, lies between two places.
-    pub(crate) fn holds(&self, start: Slot, end: Slot, id: Id) -> bool {
-        self.compare_slots(start, Slot::before(id)).is_le() && self.compare_slots(end, Slot::after(id)).is_ge()
     }
 }
