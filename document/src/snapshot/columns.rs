@@ -85,11 +85,22 @@ impl Encoded<'_> {
     }
 }
 
+/// The visible text of a block as it is written, and whether that is packed.
+pub(super) type Content<'a> = (Cow<'a, [u8]>, bool);
+
+/// Packs the visible text of a block, if it is shorter so.
+pub(super) fn content(visible: &[u8]) -> Content<'_> {
+    match pack(visible) {
+        Some(packed) => (Cow::Owned(packed), true),
+        None => (Cow::Borrowed(visible), false),
+    }
+}
+
 /// Writes the spans of a range of a divided text as a block.
 pub(super) fn encode_block<'a>(
     text: &TextState,
     spans: Range<usize>,
-    visible: &'a [u8],
+    (content, is_packed): Content<'a>,
     named: &mut Named,
 ) -> Encoded<'a> {
     let first = spans.start as u32;
@@ -140,10 +151,7 @@ pub(super) fn encode_block<'a>(
             named.reference(right, span.id.counter + offset, &mut out);
         }
     }
-    let packed = pack(visible);
-    let is_packed = packed.is_some();
-    let text = packed.map_or(Cow::Borrowed(visible), Cow::Owned);
-    Encoded { spans: spans.len() as u32, actors, columns: out, text, is_packed }
+    Encoded { spans: spans.len() as u32, actors, columns: out, text: content, is_packed }
 }
 
 impl Named {
@@ -210,6 +218,7 @@ pub(super) fn read_deletion(
 }
 
 /// Reads a deletion; `actor` makes of an index the actor and its highest counter.
+#[inline]
 fn read_local_deletion(
     input: &mut Input<'_>,
     id: Id,
@@ -235,23 +244,39 @@ fn read_local_deletion(
 }
 
 impl Block<'_> {
+    /// The dot of its first character, of which nothing is known yet but that its actor is named.
+    pub(super) fn first(&self) -> Result<Id, SnapshotError> {
+        let mut input = Input(self.columns);
+        let local = if input.number()? & 2 != 0 { input.number()? as usize } else { 0 };
+        let &(actor, newest) = self.actors.get(local).ok_or(RANGE)?;
+        let first = i64::from(newest).checked_add(unzigzag(input.number()?)).ok_or(RANGE)?;
+        Ok(Id { actor, counter: counter(first)? })
+    }
+
     /// Appends its spans to a text that has blocks before it, or nothing; says how much of them is visible.
     pub(super) fn decode(&self, ranges: &[ActorRange], text: &mut TextState) -> Result<usize, SnapshotError> {
         let mut input = Input(self.columns);
         let (start, count) = (text.spans.len(), self.spans as usize);
         text.spans.reserve(count);
-        let mut near = Near::new(self.actors.iter().map(|actor| actor.1));
         let actor = |local: u32| self.actors.get(local as usize).copied();
+        // Per actor of the block, the counter after its last span; that of the present one is apart.
+        let mut near = Near::new(self.actors.iter().map(|actor| actor.1));
+        let (mut index, mut newest) = actor(0).ok_or(RANGE)?;
+        let (mut base, mut expected) = (ranges[index as usize].base, near.expected(0));
         let mut visible = 0usize;
         for _ in 0..count {
             let head = input.number()?;
             let length = u32::try_from(head >> 2).ok().filter(|&length| length < Span::MAX_LENGTH).ok_or(RANGE)? + 1;
-            let local = if head & 2 != 0 { input.small()? } else { near.actor };
-            let (index, newest) = actor(local).ok_or(RANGE)?;
-            let first = near.expected(local).checked_add(unzigzag(input.number()?)).ok_or(RANGE)?;
+            if head & 2 != 0 {
+                let local = input.small()?;
+                (index, newest) = actor(local).ok_or(RANGE)?;
+                near.pass(near.actor, expected as u32);
+                near.actor = local;
+                (base, expected) = (ranges[index as usize].base, near.expected(local));
+            }
+            let first = expected.checked_add(unzigzag(input.number()?)).ok_or(RANGE)?;
             let id = Id { actor: index, counter: counter(first)? };
             // What a reader holds already is in no snapshot for it, and the head says what is newest.
-            let base = ranges[index as usize].base;
             if id.counter <= base || length > newest.saturating_sub(id.counter - 1) {
                 return Err(RANGE);
             }
@@ -261,7 +286,7 @@ impl Block<'_> {
                 visible += length as usize;
                 Deletion::NONE
             };
-            near.pass(local, id.counter + length);
+            expected = i64::from(id.counter) + i64::from(length);
             text.spans.push(Span::new(id, length, deletion));
         }
         predict(&text.spans[start..], &text.jumps, &mut text.heads);

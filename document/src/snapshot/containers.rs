@@ -166,7 +166,7 @@ impl ListState {
     }
 
     fn decode(input: &mut Input<'_>, actors: &[ActorRange]) -> Result<Self, SnapshotError> {
-        let (mut text, visible) = decode_sequence(input, actors, |_| true, |_, _, _| Ok(()))?;
+        let (mut text, visible) = decode_sequence(input, actors, |_, _, _| Ok(()))?;
         let values = decode_values(input.part()?.into_owned(), visible)?;
         text.text = elements(visible);
         Ok(Self { text, values })

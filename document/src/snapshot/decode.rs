@@ -112,20 +112,23 @@ pub(super) fn decode_head(input: &mut Input<'_>) -> Result<(bool, Vec<ActorRange
 
 /// All of it.
 pub(super) fn decode(body: &[u8]) -> Result<State, SnapshotError> {
-    decode_blocks(body, |_| true)
+    decode_with(body, &decode_text)
 }
 
-/// What a reader at `have` may lack of it: blocks of texts that it surely holds are left out.
+/// What a reader at `have` may lack of it: of texts only what it does lack.
 pub(super) fn decode_lacking(body: &[u8], have: &VersionVector) -> Result<State, SnapshotError> {
     let (_, actors) = decode_head(&mut Input(body))?;
     let held: Vec<u32> = actors.iter().map(|range| range.held(have)).collect();
-    decode_blocks(body, |block| block.is_lacked(&held))
+    decode_with(body, &|input, actors| decode_lacking_text(input, actors, &held))
 }
 
-fn decode_blocks(body: &[u8], wants: impl Fn(&Block<'_>) -> bool) -> Result<State, SnapshotError> {
+/// Reads a text off the front.
+type ReadText<'f> = &'f dyn Fn(&mut Input<'_>, &[ActorRange]) -> Result<TextState, SnapshotError>;
+
+fn decode_with(body: &[u8], read: ReadText<'_>) -> Result<State, SnapshotError> {
     let mut state = State::default();
     for_sections(body, &mut state, |input, state| {
-        let text = decode_text(input, &state.actors, &wants)?;
+        let text = read(input, &state.actors)?;
         if state.texts.last().is_some_and(|last| last.name >= text.name) {
             return Err(TEXT_ORDER);
         }
@@ -267,12 +270,28 @@ fn decode_map(input: &mut Input<'_>, actors: &[ActorRange]) -> Result<MapState, 
     Ok(map)
 }
 
-fn decode_text(
-    input: &mut Input<'_>,
-    actors: &[ActorRange],
-    wants: impl Fn(&Block<'_>) -> bool,
-) -> Result<TextState, SnapshotError> {
-    decode_sequence(input, actors, wants, |block, text, visible| block.decode_text(text, visible)).map(|text| text.0)
+fn decode_text(input: &mut Input<'_>, actors: &[ActorRange]) -> Result<TextState, SnapshotError> {
+    decode_sequence(input, actors, |block, text, visible| block.decode_text(text, visible)).map(|text| text.0)
+}
+
+/// What a reader lacks who holds so much of each actor. Blocks without any of it are not looked into, and the characters
+/// of those that only brings deletions are not unpacked.
+fn decode_lacking_text(input: &mut Input<'_>, actors: &[ActorRange], held: &[u32]) -> Result<TextState, SnapshotError> {
+    let encoded = EncodedText::read(input, actors)?;
+    let mut part = TextState { name: encoded.name.into(), ..TextState::default() };
+    let mut whole = TextState { jumps: encoded.jumps, ..TextState::default() };
+    for block in encoded.blocks.iter().filter(|block| block.is_lacked(held)) {
+        whole.clear();
+        let visible = block.decode(actors, &mut whole)?;
+        if whole.spans.iter().any(|span| span.is_visible() && span.last().counter > held[span.id.actor as usize]) {
+            block.decode_text(&mut whole, visible)?;
+        }
+        whole.add_difference(held, &mut part);
+    }
+    whole.clear();
+    whole.deletions = encoded.deletions;
+    whole.add_difference(held, &mut part);
+    Ok(part)
 }
 
 /// A text's characters, or a list's elements, and how many of them are visible. Their content is up to `content`, which is
@@ -280,18 +299,16 @@ fn decode_text(
 pub(super) fn decode_sequence<'a>(
     input: &mut Input<'a>,
     actors: &[ActorRange],
-    wants: impl Fn(&Block<'a>) -> bool,
     content: impl Fn(&Block<'a>, &mut TextState, usize) -> Result<(), SnapshotError>,
 ) -> Result<(TextState, usize), SnapshotError> {
     let encoded = EncodedText::read(input, actors)?;
     let mut text = TextState { name: encoded.name.into(), jumps: encoded.jumps, ..TextState::default() };
     text.deletions = encoded.deletions;
-    let wanted: Vec<&Block<'a>> = encoded.blocks.iter().filter(|block| wants(block)).collect();
-    let spans = wanted.iter().map(|block| block.spans as usize).sum();
+    let spans = encoded.blocks.iter().map(|block| block.spans as usize).sum();
     text.spans.reserve_exact(spans);
     text.heads.reserve_exact(spans);
     let mut all = 0;
-    for block in wanted {
+    for block in &encoded.blocks {
         let visible = block.decode(actors, &mut text)?;
         content(block, &mut text, visible)?;
         all += visible;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::checksum::xxh64;
-use super::columns::{Encoded, Named, encode_block, write_deletion};
+use super::columns::{Encoded, Named, content, encode_block, write_deletion};
 use super::format;
 use super::pack::pack;
 use super::state::{ActorRange, MapState, State, TextState};
@@ -129,7 +129,7 @@ pub(super) fn encode_sequence(text: &TextState, ranges: &[ActorRange], with_text
         .into_iter()
         .map(|(spans, visible)| {
             let visible = if with_text { &text.text.as_bytes()[visible] } else { &[] };
-            encode_block(&text, spans, visible, &mut named)
+            encode_block(&text, spans, content(visible), &mut named)
         })
         .collect();
     write_blocks(&blocks, ranges, out);

@@ -221,22 +221,39 @@ impl Bits<'_> {
     }
 }
 
-fn decode_coded(input: &mut Input<'_>, length: usize) -> Result<Vec<u8>, SnapshotError> {
-    let lengths = read_lengths(input).ok_or(MALFORMED)?;
+/// By the next bits, first one lowest: the byte whose code they begin with, and above it the code's length.
+fn table(lengths: &[u8; 256]) -> Option<[u16; TABLE]> {
     let mut table = [0u16; TABLE];
-    for_codes(&lengths, |byte, code, length| {
-        for entry in table[code as usize..].iter_mut().step_by(1 << length) {
-            *entry = (length as u16) << 8 | u16::from(byte);
+    // Codes come in order of their lengths, so the table grows with them: what is in it is there twice when it has one
+    // more bit to look at.
+    let (mut size, mut used) = (1, 0);
+    let double = |table: &mut [u16; TABLE], size: &mut usize, length: u32| {
+        while *size < 1 << length {
+            table.copy_within(..*size, *size);
+            *size *= 2;
         }
-    })
-    .ok_or(MALFORMED)?;
+    };
+    for_codes(lengths, |byte, code, length| {
+        double(&mut table, &mut size, length);
+        table[code as usize] = (length as u16) << 8 | u16::from(byte);
+        used += TABLE >> length;
+    })?;
+    double(&mut table, &mut size, MAX_BITS);
     // A code that nothing has would stand still for ever; only a single symbol's second one is without use.
     if table[0] == 0 {
-        return Err(MALFORMED);
+        return None;
     }
-    for entry in table.iter_mut().filter(|entry| **entry == 0) {
-        *entry = 1 << 8;
+    if used < TABLE {
+        for entry in table.iter_mut().filter(|entry| **entry == 0) {
+            *entry = 1 << 8;
+        }
     }
+    Some(table)
+}
+
+fn decode_coded(input: &mut Input<'_>, length: usize) -> Result<Vec<u8>, SnapshotError> {
+    let lengths = read_lengths(input).ok_or(MALFORMED)?;
+    let table = table(&lengths).ok_or(MALFORMED)?;
     let mut sizes = [0; LANES];
     for size in &mut sizes {
         *size = usize::try_from(input.number()?).map_err(|_| MALFORMED)?;

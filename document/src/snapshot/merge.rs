@@ -8,6 +8,8 @@ mod blocks;
 mod order;
 mod weave;
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::decode::{EncodedText, Input, decode_other_sections, text_sections};
@@ -121,15 +123,31 @@ fn merge_text(
     let [one, other] = &sides[..] else { return Ok(()) };
     let mut stream = Stream::new(&state.actors, &jumps);
     let (mut at, mut other_at) = (0, 0);
+    // Where blocks of both begin with the same character, what is before it is before it on both sides.
     for (index, block) in one.blocks.iter().enumerate() {
-        let Some(same) = other.find(block).filter(|&same| same >= other_at) else { continue };
-        stream.differing(weave::weave(one, at..index, other, other_at..same)?)?;
-        stream.same(block)?;
-        (at, other_at) = (index + 1, same + 1);
+        let Some(same) = other.beginning_like(block).filter(|&same| same >= other_at) else { continue };
+        merge_stretch((one, at..index), (other, other_at..same), &mut stream)?;
+        (at, other_at) = (index, same);
     }
-    stream.differing(weave::weave(one, at..one.blocks.len(), other, other_at..other.blocks.len())?)?;
+    merge_stretch((one, at..one.blocks.len()), (other, other_at..other.blocks.len()), &mut stream)?;
     let out: Vec<Out<'_>> = stream.finish()?;
     write_text_head(name, &jumps, &[], content);
     blocks::write(&out, &state.actors, content);
     Ok(())
+}
+
+/// Merges blocks between the same places. Where one side has all that the other has, its blocks are taken over as they are.
+fn merge_stretch<'a>(
+    (one, blocks): (&Side<'a, '_>, Range<usize>),
+    (other, other_blocks): (&Side<'a, '_>, Range<usize>),
+    stream: &mut Stream<'a, '_>,
+) -> Result<(), SnapshotError> {
+    let (ours, theirs) = (&one.blocks[blocks.clone()], &other.blocks[other_blocks.clone()]);
+    if !theirs.iter().any(|block| block.is_lacked(one.version)) {
+        ours.iter().try_for_each(|block| stream.same(block))
+    } else if !ours.iter().any(|block| block.is_lacked(other.version)) {
+        theirs.iter().try_for_each(|block| stream.same(block))
+    } else {
+        stream.differing(weave::weave(one, blocks, other, other_blocks)?)
+    }
 }

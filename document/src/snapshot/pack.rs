@@ -173,28 +173,70 @@ pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>, SnapshotError> {
     if runs.is_empty() && lengths.is_empty() && low.is_empty() {
         return if literals.len() == length { Ok(literals) } else { Err(MALFORMED) };
     }
-    let mut out = Vec::with_capacity(length.min(packed.len().saturating_mul(8)));
+    let mut out = Unpacked { bytes: vec![0; (length + WORD).min(packed.len().saturating_mul(8))], len: 0, length };
     let (mut runs, mut lengths, mut literals) = (runs.iter(), lengths.iter(), &literals[..]);
     for (low, high) in low.into_iter().zip(high) {
         let run = read_chain(&mut runs).ok_or(MALFORMED)?;
-        let (literal, rest) = literals.split_at_checked(run).ok_or(MALFORMED)?;
-        literals = rest;
-        out.extend_from_slice(literal);
+        literals = out.literals(literals, run).ok_or(MALFORMED)?;
         let repeated = read_chain(&mut lengths).ok_or(MALFORMED)? + MIN_MATCH;
         let distance = usize::from(low) | usize::from(high) << 8;
-        let from = out.len().checked_sub(distance).filter(|_| distance > 0).ok_or(MALFORMED)?;
-        if out.len() + repeated > length {
-            return Err(MALFORMED);
-        }
-        if distance >= repeated {
-            out.extend_from_within(from..from + repeated);
-        } else {
-            (from..from + repeated).for_each(|index| out.push(out[index]));
-        }
+        out.repeat(distance, repeated).ok_or(MALFORMED)?;
     }
-    out.extend_from_slice(literals);
-    let is_all = out.len() == length && runs.next().is_none() && lengths.next().is_none();
-    if is_all { Ok(out) } else { Err(MALFORMED) }
+    out.literals(literals, literals.len()).ok_or(MALFORMED)?;
+    let is_all = out.len == length && runs.next().is_none() && lengths.next().is_none();
+    out.bytes.truncate(length);
+    if is_all { Ok(out.bytes) } else { Err(MALFORMED) }
+}
+
+/// Bytes that are copied at once, where so few are to be copied and what lies behind them does not matter yet.
+const WORD: usize = 16;
+
+/// What came out so far: the first `len` bytes of a buffer that has room for some more.
+struct Unpacked {
+    bytes: Vec<u8>,
+    len: usize,
+    /// What it comes to in the end.
+    length: usize,
+}
+
+impl Unpacked {
+    /// Makes room for so many bytes, and a word behind them.
+    #[inline]
+    fn room(&mut self, count: usize) -> Option<()> {
+        let end = self.len.checked_add(count).filter(|&end| end <= self.length)?;
+        if end + WORD > self.bytes.len() {
+            self.bytes.resize((end * 2).min(self.length) + WORD, 0);
+        }
+        Some(())
+    }
+
+    /// Takes so many bytes off the front of `from`; says what remains there.
+    #[inline]
+    fn literals<'a>(&mut self, from: &'a [u8], count: usize) -> Option<&'a [u8]> {
+        self.room(count)?;
+        match from.first_chunk::<WORD>() {
+            Some(word) if count <= WORD => self.bytes[self.len..self.len + WORD].copy_from_slice(word),
+            _ => self.bytes[self.len..self.len + count].copy_from_slice(from.get(..count)?),
+        }
+        self.len += count;
+        Some(&from[count..])
+    }
+
+    /// Repeats so many bytes of those that came out so far ago.
+    #[inline]
+    fn repeat(&mut self, distance: usize, count: usize) -> Option<()> {
+        self.room(count)?;
+        let from = self.len.checked_sub(distance).filter(|_| distance > 0)?;
+        if distance >= WORD && count <= WORD {
+            self.bytes.copy_within(from..from + WORD, self.len);
+        } else if distance >= count {
+            self.bytes.copy_within(from..from + count, self.len);
+        } else {
+            (0..count).for_each(|index| self.bytes[self.len + index] = self.bytes[from + index]);
+        }
+        self.len += count;
+        Some(())
+    }
 }
 
 #[cfg(test)]

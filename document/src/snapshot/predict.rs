@@ -23,12 +23,21 @@ fn rank(jumps: &Jumps, id: Id) -> u64 {
 
 /// What the origins of each span's first character most likely are, [`BEYOND`] where the block does not have them.
 pub(super) fn predict(spans: &[Span], jumps: &Jumps, heads: &mut Vec<Head>) {
+    if jumps.iter().all(Vec::is_empty) {
+        // Nobody has seen another's: the counters alone.
+        predict_by(spans, |id| u64::from(id.counter), heads);
+    } else {
+        predict_by(spans, |id| rank(jumps, id), heads);
+    }
+}
+
+fn predict_by(spans: &[Span], rank: impl Fn(Id) -> u64, heads: &mut Vec<Head>) {
     let start = heads.len();
     heads.reserve(spans.len());
     // Spans to the left of the present one, each older than the one after it.
     let mut older: Vec<(u64, u32, u32)> = Vec::new();
     for (index, span) in spans.iter().enumerate() {
-        let key = (rank(jumps, span.id), span.id.actor);
+        let key = (rank(span.id), span.id.actor);
         while let Some(&(top_rank, top_actor, top)) = older.last()
             && (top_rank, top_actor) > key
         {

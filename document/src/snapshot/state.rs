@@ -247,6 +247,12 @@ impl State {
 impl TextState {
     pub(super) fn difference(&self, held: &[u32]) -> TextState {
         let mut part = TextState { name: self.name.clone(), ..TextState::default() };
+        self.add_difference(held, &mut part);
+        part
+    }
+
+    /// Adds what a reader lacks who holds so much of each actor.
+    pub(super) fn add_difference(&self, held: &[u32], part: &mut TextState) {
         let (mut rest, is_ascii) = (&*self.text, self.text.is_ascii());
         for (span, head) in self.parts() {
             let visible = span.visible() as usize;
@@ -267,7 +273,14 @@ impl TextState {
         for &(id, length, deletion) in &self.deletions {
             part.delete(Span::new(id, length, deletion), held);
         }
-        part
+    }
+
+    /// Drops the characters, and keeps the room for others.
+    pub(super) fn clear(&mut self) {
+        self.spans.clear();
+        self.heads.clear();
+        self.turns.clear();
+        self.text.clear();
     }
 
     /// Adds what is lacked of the deletions of characters that are held.

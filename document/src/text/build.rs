@@ -1,6 +1,7 @@
 //! Out to a snapshot's state and in from one.
 
 use super::origins::{Origins, Run};
+use super::places::Places;
 use super::span::{Deletion, Id, Span};
 use super::tree::{Child, Leaf, NOWHERE, Node, utf16_len};
 use super::{ActorState, Text};
@@ -11,6 +12,14 @@ const SPANS: usize = 48;
 const BYTES: usize = 1536;
 /// Children of a node that is built at once.
 const CHILDREN: usize = 24;
+
+/// Where spans are.
+struct SpanLeaves {
+    /// The leaf of each span's first part.
+    of_spans: Vec<u32>,
+    /// Further parts of those that were divided, in order: their first dots, lengths and leaves.
+    further: Vec<(Id, u32, u32)>,
+}
 
 impl Text {
     /// All of it, with the document's indices of actors.
@@ -50,56 +59,72 @@ impl Text {
         let mut text = Text::new();
         let actors = state.spans.iter().map(|span| span.id.actor as usize + 1).max().unwrap_or(0);
         text.actors.resize_with(actors, ActorState::default);
-        text.build_origins(state);
-        text.build_leaves(state);
+        let leaves = text.build_leaves(state);
+        text.build_actors(state, &leaves);
         text
     }
 
-    fn build_origins(&mut self, state: &mut TextState) {
-        let mut at = 0;
-        while let Some(&first) = state.order.get(at) {
-            let actor = state.spans[first as usize].id.actor;
-            let spans = state.order[at..].iter().take_while(|&&index| state.spans[index as usize].id.actor == actor);
-            let mut runs: Vec<Run> = Vec::new();
-            for &index in spans {
-                at += 1;
-                let (span, head) = (state.spans[index as usize], state.heads[index as usize]);
-                // What was split goes on as it did before.
-                let before = Id { actor, counter: span.id.counter - 1 };
-                if runs.last().is_none_or(|run| head.left != before || head.right != run.right) {
-                    runs.push(Run { first: span.id.counter, left: head.left, right: head.right });
-                }
-                let turns = state.turns.partition_point(|turn| turn.0 < index);
-                for &(_, offset, right) in state.turns[turns..].iter().take_while(|turn| turn.0 == index) {
-                    let left = span.id.plus(offset - 1);
-                    runs.push(Run { first: left.counter + 1, left, right });
+    /// What is known of each actor's characters: where they are, and what they were typed between.
+    fn build_actors(&mut self, state: &mut TextState, leaves: &SpanLeaves) {
+        let (mut places, mut runs, mut actor): (Places, Vec<Run>, _) = Default::default();
+        let mut end = |actor: u32, places: &mut Places, runs: &mut Vec<Run>| {
+            if runs.is_empty() {
+                return;
+            }
+            let jumps = state.jumps.get_mut(actor as usize).map(std::mem::take).unwrap_or_default();
+            let origins = Origins::from_parts(runs.to_vec(), jumps);
+            self.actors[actor as usize] = ActorState { places: std::mem::take(places), origins };
+            runs.clear();
+        };
+        // One actor's spans follow one another; the actors may be in any order.
+        for &index in &state.order {
+            let (span, head) = (state.spans[index as usize], state.heads[index as usize]);
+            if span.id.actor != actor {
+                end(actor, &mut places, &mut runs);
+                actor = span.id.actor;
+            }
+            // What was split goes on as it did before.
+            let before = Id { actor, counter: span.id.counter - 1 };
+            if runs.last().is_none_or(|run| head.left != before || head.right != run.right) {
+                runs.push(Run { first: span.id.counter, left: head.left, right: head.right });
+            }
+            let turns = state.turns.partition_point(|turn| turn.0 < index);
+            for &(_, offset, right) in state.turns[turns..].iter().take_while(|turn| turn.0 == index) {
+                let left = span.id.plus(offset - 1);
+                runs.push(Run { first: left.counter + 1, left, right });
+            }
+            let first = span.len().min(if span.is_visible() { BYTES as u32 } else { u32::MAX });
+            places.set(span.id.counter, first, leaves.of_spans[index as usize]);
+            if first < span.len() {
+                let parts = leaves.further.partition_point(|&(part, ..)| part < span.id);
+                for &(part, length, leaf) in
+                    leaves.further[parts..].iter().take_while(|(part, ..)| span.contains(*part))
+                {
+                    places.set(part.counter, length, leaf);
                 }
             }
-            runs.shrink_to_fit();
-            let jumps = state.jumps.get_mut(actor as usize).map(std::mem::take).unwrap_or_default();
-            self.actors[actor as usize].origins = Origins::from_parts(runs, jumps);
         }
+        end(actor, &mut places, &mut runs);
     }
 
     /// Builds leaves and what is above them.
-    fn build_leaves(&mut self, state: &TextState) {
+    fn build_leaves(&mut self, state: &TextState) -> SpanLeaves {
         let (mut rest, is_ascii) = (&*state.text, state.text.is_ascii());
         self.leaves.clear();
-        // The leaf of each span's first part, and the further parts of those that were divided.
-        let (mut places, mut further) = (Vec::with_capacity(state.spans.len()), Vec::new());
+        let mut leaves = SpanLeaves { of_spans: Vec::with_capacity(state.spans.len()), further: Vec::new() };
         let mut spans = &*state.spans;
         while let Some(&first) = spans.first() {
             let leaf = self.leaves.len() as u32;
             if first.visible() > BYTES as u32 {
                 // More than a leaf holds: in parts, a leaf for each.
-                places.push(leaf);
+                leaves.of_spans.push(leaf);
                 let mut from = 0;
                 while from < first.len() {
                     let part = first.part(from, first.len().min(from + BYTES as u32));
                     let (text, after) = rest.split_at(char_end(rest, is_ascii, part.len() as usize));
                     rest = after;
                     if from > 0 {
-                        further.push((part.id, part.len(), self.leaves.len() as u32));
+                        leaves.further.push((part.id, part.len(), self.leaves.len() as u32));
                     }
                     self.add_leaf(vec![part], text, part.len());
                     from += part.len();
@@ -119,7 +144,7 @@ impl Text {
             let (text, after) = rest.split_at(char_end(rest, is_ascii, scalars as usize));
             rest = after;
             let (taken, left) = spans.split_at(count);
-            places.resize(places.len() + count, leaf);
+            leaves.of_spans.resize(leaves.of_spans.len() + count, leaf);
             self.add_leaf(taken.to_vec(), text, scalars);
             spans = left;
         }
@@ -127,18 +152,8 @@ impl Text {
             self.leaves.push(Leaf::default());
         }
         self.raise_nodes();
-        further.sort_unstable();
-        for &index in &state.order {
-            let span = &state.spans[index as usize];
-            let first = span.len().min(if span.is_visible() { BYTES as u32 } else { u32::MAX });
-            self.actors[span.id.actor as usize].places.set(span.id.counter, first, places[index as usize]);
-            if first < span.len() {
-                let parts = further.partition_point(|&(part, ..)| part < span.id);
-                for &(part, length, leaf) in further[parts..].iter().take_while(|(part, ..)| span.contains(*part)) {
-                    self.actors[part.actor as usize].places.set(part.counter, length, leaf);
-                }
-            }
-        }
+        leaves.further.sort_unstable();
+        leaves
     }
 
     fn add_leaf(&mut self, spans: Vec<Span>, text: &str, scalars: u32) {

@@ -65,16 +65,20 @@ impl Places {
     }
 
     /// Says that a leaf holds the characters from `start` on.
+    #[inline]
     pub(super) fn set(&mut self, start: u32, length: u32, leaf: u32) {
         let after = start + length;
-        if start >= self.end {
-            // The usual case: an actor's counters only grow.
-            self.end = after;
-            if self.chunks.last().and_then(|chunk| chunk.last()).is_none_or(|entry| entry.leaf != leaf) {
-                self.push(Entry { start, leaf });
-            }
-            return;
+        if start < self.end {
+            return self.set_among(start, after, leaf);
         }
+        // The usual case: an actor's counters only grow.
+        self.end = after;
+        if self.chunks.last().and_then(|chunk| chunk.last()).is_none_or(|entry| entry.leaf != leaf) {
+            self.push(Entry { start, leaf });
+        }
+    }
+
+    fn set_among(&mut self, start: u32, after: u32, leaf: u32) {
         // What follows stays where it was.
         if after < self.end
             && let Some((chunk, index)) = self.position(after)

@@ -1,16 +1,41 @@
 //! Blocks of a merged text: copied where nothing changed in them or at their borders, else made anew.
 
+use std::borrow::Cow;
+
 use super::super::SnapshotError;
 use super::super::blocks::{Block, Borders, is_cut};
-use super::super::columns::{Encoded, Named, encode_block};
+use super::super::columns::{Content, Encoded, Named, content, encode_block};
 use super::super::encode::number;
 use super::super::state::{ActorRange, Head, TextState};
-use crate::text::span::Span;
+use crate::text::span::{Id, Span};
 
 /// A block of the merged text.
 pub(super) enum Out<'a> {
     Same(Block<'a>),
     New(Encoded<'static>),
+}
+
+/// The text of a block that was taken apart, and how it was packed: where a merged block has the same text, that is taken
+/// over, since packing costs more than all else.
+pub(super) struct Packed<'a> {
+    first: Id,
+    text: String,
+    packed: &'a [u8],
+}
+
+impl<'a> Packed<'a> {
+    /// Takes apart a block behind others; says how its text was packed, if it was.
+    pub(super) fn decode(
+        block: &Block<'a>,
+        ranges: &[ActorRange],
+        text: &mut TextState,
+    ) -> Result<Option<Self>, SnapshotError> {
+        let (start, byte) = (text.spans.len(), text.text.len());
+        let visible = block.decode(ranges, text)?;
+        block.decode_text(text, visible)?;
+        let first = text.spans.get(start).filter(|_| block.is_packed);
+        Ok(first.map(|span| Self { first: span.id, text: text.text[byte..].to_owned(), packed: block.text }))
+    }
 }
 
 /// Takes what is merged, in order, and says where the borders of blocks are.
@@ -20,21 +45,23 @@ pub(super) struct Stream<'a, 's> {
     out: Vec<Out<'a>>,
     /// Decoded, and not yet in a block.
     open: TextState,
+    /// What was packed of it.
+    packed: Vec<Packed<'a>>,
 }
 
 impl<'a, 's> Stream<'a, 's> {
     pub(super) fn new(ranges: &'s [ActorRange], jumps: &[Vec<(u32, u64)>]) -> Self {
         let open = TextState { jumps: jumps.to_vec(), ..TextState::default() };
-        Self { ranges, named: Named::new(ranges.len()), out: Vec::new(), open }
+        Self { ranges, named: Named::new(ranges.len()), out: Vec::new(), open, packed: Vec::new() }
     }
 
     /// A block that both sides have. Its actors have the merged indices.
     pub(super) fn same(&mut self, block: &Block<'a>) -> Result<(), SnapshotError> {
         if !self.open.spans.is_empty() {
-            let mut decoded = self.decode(block)?;
+            let (mut decoded, packed) = self.decode(block)?;
             let (Some(first), Some(head)) = (decoded.spans.first(), decoded.heads.first()) else { return Ok(()) };
             if !self.is_border(&self.open, first, head) {
-                self.append(&mut decoded);
+                self.append(&mut decoded, packed);
                 return Ok(());
             }
             self.close();
@@ -44,18 +71,19 @@ impl<'a, 's> Stream<'a, 's> {
     }
 
     /// What is not the same on both sides, merged.
-    pub(super) fn differing(&mut self, mut text: TextState) -> Result<(), SnapshotError> {
+    pub(super) fn differing(&mut self, (mut text, packed): (TextState, Vec<Packed<'a>>)) -> Result<(), SnapshotError> {
         let (Some(first), Some(head)) = (text.spans.first(), text.heads.first()) else { return Ok(()) };
         if self.open.spans.is_empty()
             && let Some(Out::Same(before)) = self.out.last()
         {
-            let decoded = self.decode(before)?;
+            let (decoded, before) = self.decode(before)?;
             if !self.is_border(&decoded, first, head) {
                 self.out.pop();
+                self.packed.extend(before);
                 self.open = TextState { jumps: std::mem::take(&mut self.open.jumps), ..decoded };
             }
         }
-        self.append(&mut text);
+        self.append(&mut text, packed);
         Ok(())
     }
 
@@ -64,11 +92,10 @@ impl<'a, 's> Stream<'a, 's> {
         Ok(self.out)
     }
 
-    fn decode(&self, block: &Block<'_>) -> Result<TextState, SnapshotError> {
+    fn decode(&self, block: &Block<'a>) -> Result<(TextState, Option<Packed<'a>>), SnapshotError> {
         let mut text = TextState { jumps: self.open.jumps.clone(), ..TextState::default() };
-        let visible = block.decode(self.ranges, &mut text)?;
-        block.decode_text(&mut text, visible)?;
-        Ok(text)
+        let packed = Packed::decode(block, self.ranges, &mut text)?;
+        Ok((text, packed))
     }
 
     /// Whether a block ends before a span that follows a text which begins at a border.
@@ -83,7 +110,8 @@ impl<'a, 's> Stream<'a, 's> {
         borders.is_before(actor(next), next) && !text.spans.last().is_some_and(joins)
     }
 
-    fn append(&mut self, text: &mut TextState) {
+    fn append(&mut self, text: &mut TextState, packed: impl IntoIterator<Item = Packed<'a>>) {
+        self.packed.extend(packed);
         for (span, head) in text.parts() {
             self.open.push(span, head);
         }
@@ -94,11 +122,27 @@ impl<'a, 's> Stream<'a, 's> {
         let jumps = std::mem::take(&mut self.open.jumps);
         let open = TextState { jumps, ..std::mem::take(&mut self.open) };
         let divided = open.divided();
+        self.packed.sort_by_key(|packed| packed.first);
         for (spans, visible) in divided.blocks(self.ranges) {
-            let encoded = encode_block(&divided, spans, &divided.text.as_bytes()[visible], &mut self.named);
+            let content = self.content(divided.spans[spans.start].id, &divided.text.as_bytes()[visible]);
+            let encoded = encode_block(&divided, spans, content, &mut self.named);
             self.out.push(Out::New(encoded.into_owned()));
         }
+        self.packed.clear();
         self.open.jumps = divided.into_owned().jumps;
+    }
+
+    /// The text of a block that begins with a character.
+    fn content<'t>(&self, first: Id, visible: &'t [u8]) -> Content<'t>
+    where
+        'a: 't,
+    {
+        let from = self.packed.partition_point(|packed| packed.first < first);
+        let mut like = self.packed[from..].iter().take_while(|packed| packed.first == first);
+        match like.find(|packed| packed.text.as_bytes() == visible) {
+            Some(same) => (Cow::Borrowed(same.packed), true),
+            None => content(visible),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ use super::super::SnapshotError;
 use super::super::blocks::Block;
 use super::super::state::TextState;
 use super::Table;
+use super::blocks::Packed;
 use crate::text::span::Id;
 
 const CIRCLE: SnapshotError = SnapshotError::Malformed("origins go round in a circle");
@@ -26,7 +27,8 @@ const MISSING: SnapshotError = SnapshotError::Malformed("an origin is not there"
 /// One side's text. Its blocks have the merged indices of actors.
 pub(super) struct Side<'a, 's> {
     pub(super) blocks: Vec<Block<'a>>,
-    by_columns: HashMap<&'a [u8], usize>,
+    /// The blocks by their first characters.
+    by_first: HashMap<Id, usize>,
     ranges: Vec<super::ActorRange>,
     pub(super) version: &'s [u32],
     jumps: &'s [Vec<(u32, u64)>],
@@ -45,47 +47,50 @@ impl<'a, 's> Side<'a, 's> {
                 return Err(MISSING);
             }
         }
-        let by_columns = blocks.iter().enumerate().map(|(index, block)| (block.columns, index)).collect();
+        let firsts = blocks.iter().enumerate().map(|(index, block)| block.first().map(|first| (first, index)));
+        let by_first = firsts.collect::<Result<_, _>>()?;
         let mut ranges = vec![super::ActorRange::default(); jumps.len()];
         for (range, &merged) in table.ranges.iter().zip(&table.merged) {
             if let Some(slot) = ranges.get_mut(merged as usize) {
                 *slot = *range;
             }
         }
-        Ok(Self { blocks, by_columns, ranges, version: &table.version, jumps, whole: OnceCell::new() })
+        Ok(Self { blocks, by_first, ranges, version: &table.version, jumps, whole: OnceCell::new() })
     }
 
-    /// The block that holds exactly the same.
-    pub(super) fn find(&self, block: &Block<'_>) -> Option<usize> {
-        let index = *self.by_columns.get(block.columns)?;
-        (self.blocks[index] == *block).then_some(index)
+    /// The block that begins with the same character as one of the other side.
+    pub(super) fn beginning_like(&self, block: &Block<'_>) -> Option<usize> {
+        self.by_first.get(&block.first().ok()?).copied()
     }
 
     pub(super) fn knows(&self, id: Id) -> bool {
         self.version[id.actor as usize] >= id.counter
     }
 
-    /// Some of its blocks, taken apart.
-    pub(super) fn decode(&self, blocks: std::ops::Range<usize>) -> Result<TextState, SnapshotError> {
+    /// Some of its blocks, taken apart; and how their texts were packed.
+    pub(super) fn decode(&self, blocks: std::ops::Range<usize>) -> Result<(TextState, Vec<Packed<'a>>), SnapshotError> {
         let mut text = TextState { jumps: self.jumps.to_vec(), ..TextState::default() };
+        let mut packed = Vec::new();
         for block in &self.blocks[blocks] {
-            let visible = block.decode(&self.ranges, &mut text)?;
-            block.decode_text(&mut text, visible)?;
+            packed.extend(Packed::decode(block, &self.ranges, &mut text)?);
         }
-        Ok(text)
+        Ok((text, packed))
     }
 
     fn whole(&self) -> Result<&Whole, SnapshotError> {
         if let Some(whole) = self.whole.get() {
             return Ok(whole);
         }
-        let text = self.decode(0..self.blocks.len())?;
+        let mut text = TextState { jumps: self.jumps.to_vec(), ..TextState::default() };
+        for block in &self.blocks {
+            block.decode(&self.ranges, &mut text)?;
+        }
         let order = text.by_id().ok_or(SnapshotError::Malformed("a character is there twice"))?;
         Ok(self.whole.get_or_init(|| Whole { text, order }))
     }
 }
 
-/// A side's text, all of it, with a way from dots to characters.
+/// A side's characters without their content, all of them, with a way from dots to characters.
 struct Whole {
     text: TextState,
     order: Vec<u32>,

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::super::SnapshotError;
 use super::super::state::{Head, Parts, TextState, char_end};
+use super::blocks::Packed;
 use super::order::{Side, compare};
 use crate::text::span::{Deletion, Span};
 
@@ -38,19 +39,21 @@ impl<'t> Cursor<'t> {
     }
 }
 
-/// The characters of blocks of both sides, in order, each with the lesser of its deletions.
-pub(super) fn weave(
-    one: &Side<'_, '_>,
+/// The characters of blocks of both sides, in order, each with the lesser of its deletions; and how the blocks' texts were
+/// packed.
+pub(super) fn weave<'a>(
+    one: &Side<'a, '_>,
     blocks: Range<usize>,
-    other: &Side<'_, '_>,
+    other: &Side<'a, '_>,
     other_blocks: Range<usize>,
-) -> Result<TextState, SnapshotError> {
-    let (text, other_text) = (one.decode(blocks)?, other.decode(other_blocks)?);
+) -> Result<(TextState, Vec<Packed<'a>>), SnapshotError> {
+    let ((text, mut packed), (other_text, other_packed)) = (one.decode(blocks)?, other.decode(other_blocks)?);
+    packed.extend(other_packed);
     let (mut ours, mut theirs) = (Cursor::new(&text), Cursor::new(&other_text));
     let mut woven = TextState::default();
     loop {
         let (taken, head, content) = match (ours.part, theirs.part) {
-            (None, None) => return Ok(woven),
+            (None, None) => return Ok((woven, packed)),
             (Some((span, head)), None) => ours.take(span, head, span.len()),
             (None, Some((span, head))) => theirs.take(span, head, span.len()),
             (Some((a, head)), Some((b, other_head))) if a.id == b.id => {
