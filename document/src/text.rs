@@ -8,7 +8,7 @@
 //! - [`tree`]: leaves of spans with their text, counts of visible characters above them
 //! - [`places`]: from a dot to the leaf that holds it
 //! - [`origins`]: what was left and right of each inserted run
-//! - [`integrate`]: where an insert belongs
+//! - [`integrate`], [`far`]: where an insert belongs, also among very many at one place
 //! - [`delete`]: hiding characters, remembering one dot that did it
 //! - [`read`]: the visible text
 //! - [`runs`]: the dots of what is visible, places beside deleted characters
@@ -23,6 +23,7 @@ mod build;
 pub(crate) mod compare;
 pub(crate) mod delete;
 mod edges;
+mod far;
 pub(crate) mod format;
 mod integrate;
 pub(crate) mod marks;

@@ -13,10 +13,12 @@
 //!
 //! Two facts make it quick. A character is in `L`'s right subtree exactly if its left origin is `L` or lies in that
 //! subtree, and the subtree follows `L` without a gap. And where the next character after `L` is `R`, nothing needs to be
-//! looked at: between them is the place. Only inserts that were concurrent at one place take the slow path.
+//! looked at: between them is the place. Only inserts that were concurrent at one place take the slow path, and where
+//! they are very many, [`far`](super::far) does not pass them one by one.
 
 use std::cmp::Ordering;
 
+use super::far::NEAR;
 use super::origins::Run;
 use super::span::{Deletion, Id, Span};
 use super::tree::{NOWHERE, utf16_len};
@@ -111,7 +113,7 @@ impl Text {
     }
 
     /// The run of a character. A snapshot may bring origins that are nowhere: they count as typed at the text's start.
-    fn run(&self, id: Id) -> Run {
+    pub(super) fn run(&self, id: Id) -> Run {
         let state = self.actors.get(id.actor as usize);
         state.map_or(Run { first: id.counter, left: Id::NONE, right: Id::NONE }, |state| state.origins.run(id.counter))
     }
@@ -121,7 +123,7 @@ impl Text {
         if run.first == id.counter { run.left } else { Id { actor: id.actor, counter: id.counter - 1 } }
     }
 
-    fn right_origin(&self, id: Id) -> Id {
+    pub(super) fn right_origin(&self, id: Id) -> Id {
         self.run(id).right
     }
 
@@ -134,7 +136,7 @@ impl Text {
     }
 
     /// Whether a character is the left child of its right origin.
-    fn is_left_child(&self, left: Id, right: Id) -> bool {
+    pub(super) fn is_left_child(&self, left: Id, right: Id) -> bool {
         !right.is_none() && self.left_origin(right) == left
     }
 
@@ -176,8 +178,19 @@ impl Text {
         // comes after its own left children.
         let mut found = gap;
         let (mut begins, mut is_first) = (true, true);
+        let comes_before = |head: Id| {
+            let order = self.compare_right(right, self.right_origin(head));
+            order == Ordering::Greater || order == Ordering::Equal && dot(id) < dot(head)
+        };
         let mut unit = self.normal(gap);
+        let mut passed = 0;
         while let Some(place) = unit {
+            passed += 1;
+            if passed == NEAR
+                && let Some(place) = self.first_after_right(left, comes_before)
+            {
+                return place;
+            }
             let head = self.head(place);
             let head_left = self.left_origin(head);
             let is_anchored = head_left == left;
@@ -192,8 +205,7 @@ impl Text {
             is_first = false;
             let head_right = self.right_origin(head);
             if is_anchored && !self.is_left_child(left, head_right) {
-                let order = self.compare_right(right, head_right);
-                if order == Ordering::Greater || order == Ordering::Equal && dot(id) < dot(head) {
+                if comes_before(head) {
                     return found;
                 }
                 begins = true;
@@ -212,7 +224,14 @@ impl Text {
         let start = self.find(right)?;
         let mut found = start;
         let mut unit = self.previous_unit(start, left);
+        let mut passed = 0;
         while let Some(place) = unit {
+            passed += 1;
+            if passed == NEAR
+                && let Some(place) = self.first_after_left(left, right, |head| dot(id) < dot(head))
+            {
+                return Some(place);
+            }
             let head = self.head(place);
             if self.left_origin(head) == left {
                 let head_right = self.right_origin(head);
