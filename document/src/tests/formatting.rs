@@ -128,6 +128,16 @@ fn peritext_6_bold_and_not_bold() {
 }
 
 #[test]
+fn peritext_6_bold_against_bold_taken_away() {
+    let (mut one, mut two) = pair("The fox jumped.");
+    mark(&mut one, "The fox jumped.", "bold", true);
+    mark(&mut one, "fox jumped", "bold", Value::Null);
+    mark(&mut two, "jumped", "bold", true);
+    // The one who said more said the last of it later: either is right, as long as it is the same for both.
+    assert_eq!(exchange(&mut one, &mut two), "[bold:The ]fox jumped[bold:.]");
+}
+
+#[test]
 fn peritext_7_comments_overlap() {
     let (mut one, mut two) = pair("The fox jumped.");
     mark(&mut one, "The fox", "comment:1", "one");
@@ -145,11 +155,20 @@ fn peritext_8_bold_grows_at_its_end_and_not_at_its_start() {
     insert_after(&mut two, "The ", "quick ");
     insert_after(&mut two, "fox", "es");
     assert_eq!(exchange(&mut one, &mut two), "The quick [bold:foxes] jumped.");
+    // As it is published.
+    let (mut one, mut two) = pair("The fox jumped.");
+    mark(&mut one, "fox jumped", "bold", true);
+    exchange(&mut one, &mut two);
+    insert_after(&mut one, "The ", "quick ");
+    insert_after(&mut one, "jumped", " over the dog");
+    assert_eq!(exchange(&mut one, &mut two), "The quick [bold:fox jumped over the dog].");
     // The end of the text is an edge like any other.
+    let (mut one, mut two) = pair("The fox jumped.");
+    mark(&mut one, "fox", "bold", true);
     mark(&mut one, "jumped.", "bold", true);
     insert_after(&mut one, "jumped.", "!");
     insert_after(&mut two, "jumped.", "?");
-    assert_eq!(exchange(&mut one, &mut two), "The quick [bold:foxes] [bold:jumped.!?]");
+    assert_eq!(exchange(&mut one, &mut two), "The [bold:fox] [bold:jumped.!?]");
 }
 
 #[test]
@@ -161,6 +180,13 @@ fn peritext_9_links_do_not_grow() {
         insert_after(&mut two, "fox", "es");
         insert_after(&mut two, "f", "_");
         assert_eq!(exchange(&mut one, &mut two), format!("The quick [{kind}=u:f_ox]es jumped."));
+        // As it is published.
+        let (mut one, mut two) = pair("The fox jumped.");
+        mark(&mut one, "fox jumped", kind, "u");
+        exchange(&mut one, &mut two);
+        insert_after(&mut one, "The ", "quick ");
+        insert_after(&mut one, "jumped", " over the dog");
+        assert_eq!(exchange(&mut one, &mut two), format!("The quick [{kind}=u:fox jumped] over the dog."));
     }
 }
 

@@ -4,34 +4,40 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::model::{Model, ModelSet};
+use super::formats::{self, Formats};
+use super::model::ModelSet;
 use super::random::{Random, for_seeds};
 use crate::batch::operation::kind;
 use crate::messagepack::Writer;
 use crate::{
-    Actor, Applied, Batch, Change, Delta, Document, HybridTime, Limits, ListDelta, Position, Snapshot, TextDelta,
-    UndoOptions, Value, VersionVector, fold,
+    Actor, Applied, Attributes, Batch, Change, Delta, Document, HybridTime, Limits, ListDelta, Position, Snapshot,
+    UndoOptions, Unit, Value, VersionVector, fold,
 };
 
-/// A replica and an editor that follows its changes.
+/// A replica and an editor that follows its changes, in the unit that it counts in.
 struct Replica {
     document: Document,
+    unit: Unit,
     shown: Shown,
 }
 
 /// What somebody shows who knows the changes alone.
-#[derive(Default)]
 struct Shown {
-    text: Vec<u16>,
+    text: formats::Shown,
     list: Vec<Value>,
     set: Vec<Value>,
     counter: i64,
 }
 
 impl Shown {
-    fn follow(&mut self, change: Change) {
+    /// An empty text is one line.
+    fn new() -> Self {
+        Self { text: vec![(10, Attributes::new())], list: Vec::new(), set: Vec::new(), counter: 0 }
+    }
+
+    fn follow(&mut self, change: Change, unit: Unit) {
         match (change.root.as_str(), change.delta) {
-            ("body", Delta::Text(steps)) => self.follow_text(steps),
+            (formats::TEXT, Delta::Text(steps)) => formats::follow(&mut self.text, steps, unit),
             ("items", Delta::List(steps)) => {
                 let mut at = 0;
                 for step in steps {
@@ -59,23 +65,8 @@ impl Shown {
         }
     }
 
-    fn follow_text(&mut self, steps: Vec<TextDelta>) {
-        let mut at = 0;
-        for step in steps {
-            match step {
-                TextDelta::Retain(count, _) => at += count,
-                TextDelta::Delete(count) => drop(self.text.drain(at..at + count)),
-                TextDelta::Insert(text, _) => {
-                    let units: Vec<u16> = text.encode_utf16().collect();
-                    self.text.splice(at..at, units.iter().copied());
-                    at += units.len();
-                }
-            }
-        }
-    }
-
-    fn check(&self, document: &Document) {
-        assert_eq!(String::from_utf16(&self.text).unwrap(), document.text("body").to_string());
+    fn check(&self, document: &Document, unit: Unit) {
+        assert_eq!(self.text, formats::shown(&document.text(formats::TEXT).to_delta(), unit));
         assert!(self.list.iter().eq(document.list_values("items", 0)));
         let mut set = self.set.clone();
         set.sort_by_key(Value::encoded);
@@ -131,13 +122,15 @@ pub(super) fn edit_containers(random: &mut Random, document: &mut Document) {
 impl History {
     fn new(seed: u64) -> Self {
         let mut random = Random(seed);
-        let replicas = (0..2 + random.below(3))
+        let replicas = (0..3 + random.below(2))
             .map(|index| {
                 let mut document = Document::new();
                 document.set_actor(Actor([5, 1 << 60, 3, 900][index]), 1);
                 document.observe_changes(true);
                 document.track_undo(Some(UndoOptions::default()));
-                Replica { document, shown: Shown::default() }
+                let unit = if index % 2 == 0 { Unit::Utf16 } else { Unit::Scalar };
+                document.set_change_unit(unit);
+                Replica { document, unit, shown: Shown::new() }
             })
             .collect();
         Self { random, replicas, log: Vec::new(), snapshots: Vec::new(), clock: 1000, hostile_next: 1 }
@@ -145,17 +138,18 @@ impl History {
 
     fn edit(&mut self, at: usize) {
         let random = &mut self.random;
-        let document = &mut self.replicas[at].document;
+        let Replica { document, unit, .. } = &mut self.replicas[at];
         let length = document.text("body").len_scalars();
         self.clock += random.below(3) as u64;
         let now = HybridTime::from_millis(self.clock - random.below(20) as u64);
         if random.chance(50) {
             document.undo_break();
         }
-        match random.below(28) {
+        match random.below(44) {
             12..=23 => edit_containers(random, document),
             24..=26 => drop(document.undo(now).unwrap()),
             27 => drop(document.redo(now).unwrap()),
+            28..=43 => formats::edit(random, document, *unit, now),
             0..=4 => {
                 // Mostly at one place, so that there is something to agree on.
                 let position = if random.chance(60) { length / 2 } else { random.below(length + 1) };
@@ -218,7 +212,12 @@ impl History {
         let mut bytes = Vec::new();
         let mut out = Writer(&mut bytes);
         others.iter().for_each(|(actor, _)| out.uint(actor.0));
-        out.str(random.pick::<&str>(&["body", "other", "items", "tags", "count"]));
+        let is_format = random.chance(40);
+        out.str(if is_format {
+            formats::TEXT
+        } else {
+            random.pick::<&str>(&["body", "other", "items", "tags", "count"])
+        });
         let reference = |random: &mut Random, out: &mut Writer<'_>, none: bool| {
             if none && random.chance(20) || others.is_empty() && first == 1 {
                 return out.nil();
@@ -233,6 +232,7 @@ impl History {
         };
         let mut count = 1;
         match random.below(12) {
+            _ if is_format => formats::hostile(random, &others, &mut out),
             6..=8 => {
                 out.array(5);
                 out.uint(kind::LIST_INSERT);
@@ -329,9 +329,9 @@ impl History {
 
     /// An editor that follows the changes shows the text.
     fn follow(&mut self) {
-        for Replica { document, shown } in &mut self.replicas {
-            document.take_changes().into_iter().for_each(|change| shown.follow(change));
-            shown.check(document);
+        for Replica { document, unit, shown } in &mut self.replicas {
+            document.take_changes().into_iter().for_each(|change| shown.follow(change, *unit));
+            shown.check(document, *unit);
         }
     }
 
@@ -347,6 +347,7 @@ impl History {
                     }
                 }
                 10 if hostile => self.hostile(),
+                11 if self.random.chance(50) => self.follow(),
                 _ => self.deliver(at),
             }
             if self.random.chance(5) {
@@ -402,13 +403,16 @@ fn converges(seed: u64, steps: usize, hostile: bool) {
     let mut history = History::new(seed);
     history.run(steps, hostile);
     history.settle();
-    let mut model = Model::default();
+    let mut formats = Formats::default();
     let causal = history.causal();
-    causal.iter().for_each(|batch| model.apply(batch));
+    causal.iter().for_each(|batch| formats.apply(batch));
+    let expected = formats.shown();
+    let model = &formats.all;
     let first = &history.replicas[0].document;
     let snapshot = first.snapshot();
     for Replica { document, .. } in &history.replicas {
         assert_eq!(document.version(), &model.version);
+        assert_eq!(formats::shown(&document.text(formats::TEXT).to_delta(), Unit::Scalar), expected);
         for name in ["body", "other"] {
             let expected = model.texts.get(name).map_or_else(String::new, |text| text.items());
             let text = document.text(name);
@@ -443,6 +447,9 @@ fn converges(seed: u64, steps: usize, hostile: bool) {
         .collect();
     assert_eq!(entries(first).iter().map(|(key, _)| key).collect::<Vec<_>>(), expected);
     assert_eq!(fold(None, &causal).unwrap(), snapshot);
+    if !hostile {
+        formats::contents_are_set(first);
+    }
     differences(&causal, &snapshot, &mut history.random);
     merges(&history.snapshots, &mut history.random);
 }
@@ -491,15 +498,54 @@ fn differences(causal: &[Batch], whole: &Bytes, random: &mut Random) {
 
 #[test]
 fn random_histories_converge() {
-    for_seeds(600, |seed| converges(seed, 60, false));
+    for_seeds(1000, |seed| converges(seed, 60, false));
 }
 
 #[test]
 fn long_histories_converge() {
-    for_seeds(12, |seed| converges(seed, 500, false));
+    for_seeds(12, |seed| converges(seed, 400, false));
 }
 
 #[test]
 fn nonsense_converges() {
-    for_seeds(500, |seed| converges(seed, 80, true));
+    for_seeds(600, |seed| converges(seed, 80, true));
+}
+
+#[test]
+fn flipped_bits() {
+    let mut history = History::new(7);
+    history.run(300, true);
+    history.settle();
+    let document = &mut history.replicas[0].document;
+    document.clear_actor();
+    let whole = document.snapshot();
+    let content = &whole[13..];
+    for_seeds(3000, |seed| {
+        let mut random = Random(seed);
+        let mut bytes = content.to_vec();
+        // The formatting is behind the texts.
+        let from = if random.chance(60) { bytes.len() / 2 } else { 0 };
+        for _ in 0..1 + random.below(3) {
+            let at = from + random.below(bytes.len() - from);
+            bytes[at] ^= 1 << random.below(8);
+        }
+        let Ok(snapshot) = Snapshot::parse(crate::snapshot::with_header(&bytes).into()) else { return };
+        let mut reader = Document::new();
+        reader.observe_changes(true);
+        reader.set_actor(Actor(1 << 40), 1);
+        reader.insert("body", Position::Scalar(0), "some\ntext").unwrap();
+        let before = reader.snapshot();
+        if reader.merge(&snapshot).is_err() {
+            assert_eq!(reader.snapshot(), before, "what is refused changes nothing");
+        }
+        let have = reader.version().clone();
+        let _ = snapshot.difference(&have);
+        let length = reader.text("body").len_scalars();
+        reader.mark("body", Position::Scalar(0), length, "bold", Value::Bool(true), HybridTime(1)).unwrap();
+        reader.delete("body", Position::Scalar(length / 3), length / 3).unwrap();
+        reader.insert("body", Position::Scalar(length / 3), "on").unwrap();
+        reader.text("body").to_delta();
+        reader.take_changes();
+        reader.snapshot();
+    });
 }
