@@ -1,12 +1,12 @@
-//! Taking a snapshot apart allocates no more than four times what it is and what it says that it comes to, whatever its
-//! bytes are.
+//! Taking a snapshot apart allocates no more than four times what it is and what it says that it comes to, and reading and
+//! checking a batch no more than four times what it is, whatever their bytes are.
 #![allow(unsafe_code, reason = "an allocator that counts")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use bytes::Bytes;
-use inkwire_document::{Actor, Document, HybridTime, Position, Snapshot, Value, snapshot};
+use inkwire_document::{Actor, Batch, Document, HybridTime, Limits, Position, Snapshot, Value, snapshot};
 
 struct Counting;
 
@@ -47,12 +47,23 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// The most bytes that are allocated at once while a snapshot is taken apart.
-fn peak(snapshot: &Snapshot) -> usize {
+/// The most bytes that are allocated at once meanwhile.
+fn peak<T>(decode: impl FnOnce() -> T) -> usize {
     let before = HELD.get().0;
     HELD.set((before, before));
-    let _ = snapshot.latest_time();
-    HELD.get().1 - before
+    let decoded = decode();
+    let most = HELD.get().1 - before;
+    drop(decoded);
+    most
+}
+
+/// Numbers below a bound, without a pattern.
+fn numbers() -> impl FnMut(usize) -> usize {
+    let mut state = 1u64;
+    move |below: usize| {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        (state >> 33) as usize % below.max(1)
+    }
 }
 
 /// For what does not grow with the input: tables of codes, and lists' first steps.
@@ -61,11 +72,7 @@ const BESIDE: usize = 16 << 10;
 #[test]
 fn decoding_is_bounded() {
     let mut document = Document::new();
-    let mut state = 1u64;
-    let mut random = move |below: usize| {
-        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
-        (state >> 33) as usize % below.max(1)
-    };
+    let mut random = numbers();
     for actor in 1..=3 {
         document.set_actor(Actor(actor), 1);
         for step in 0..700 {
@@ -97,8 +104,43 @@ fn decoding_is_bounded() {
         let Ok(damaged) = Snapshot::parse(Bytes::from(snapshot::with_header(&content))) else { continue };
         // Where the damage hides what it says, what is read before that says no more than it did.
         let declared = damaged.declared_bytes().unwrap_or(undamaged);
-        let (peak, limit) = (peak(&damaged), 4 * (damaged.bytes().len() + declared) + BESIDE);
+        let (peak, limit) = (peak(|| damaged.latest_time()), 4 * (damaged.bytes().len() + declared) + BESIDE);
         assert!(peak <= limit, "case {case}: {peak} bytes for {} that say {declared}", damaged.bytes().len());
         assert!(case > 0 || damaged.latest_time().is_some(), "what was encoded holds together");
+    }
+}
+
+#[test]
+fn reading_a_batch_is_bounded() {
+    let (mut document, mut random) = (Document::new(), numbers());
+    let mut batches = Vec::new();
+    for actor in 1..=40 {
+        document.set_actor(Actor(actor << 40), 1);
+        for step in 0..6 {
+            let (length, now) = (document.text("t").len_scalars(), HybridTime(step as u64 + 1));
+            document.insert("t", Position::Scalar(random(length + 1)), "some words").expect("within the text");
+            document.delete("t", Position::Scalar(0), random(9)).expect("within the text");
+            document.mark("t", Position::Scalar(0), length / 2 + 1, "bold", Value::Bool(true), now).expect("within");
+            document.list_insert("l", 0, vec![Value::Null; 1 + random(20)]).expect("within the list");
+            document.map_set("m", "key", Value::Array(vec![Value::Int(step); 9]), now).expect("a small value");
+            document.set_add("s", &Value::Int(step)).expect("a small value");
+        }
+        for batch in document.take_batches() {
+            let mut bytes = Vec::new();
+            batch.encode(&mut bytes);
+            batches.push(bytes);
+        }
+    }
+    for case in 0..4000 {
+        let mut bytes = batches[random(batches.len())].clone();
+        for _ in 0..if case < 40 { 0 } else { 1 + random(4) } {
+            let at = random(bytes.len());
+            // Lengths that claim much, and whatever else.
+            bytes[at] = [0xdd, 0xdf, 0xdb, 0xc6, 0xcf, random(256) as u8][random(6)];
+        }
+        let bytes = Bytes::from(bytes);
+        let peak = peak(|| Batch::decode(&bytes).map(|batch| batch.check(&Limits::STANDARD).is_ok()));
+        let limit = 4 * bytes.len() + 1024;
+        assert!(peak <= limit, "case {case}: {peak} bytes for {}", bytes.len());
     }
 }
