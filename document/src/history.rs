@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, VecDeque};
 
 use crate::batch::{Batch, BatchError};
 use crate::change::{Change, Delta, ListDelta, Origin, TextDelta, Unit};
-use crate::document::{ApplyError, Document};
+use crate::document::{ApplyError, Document, EditError};
 use crate::formatting::Attributes;
-use crate::ids::{Actor, VersionVector};
+use crate::ids::{Actor, HybridTime, VersionVector};
 use crate::snapshot::{MergeError, Snapshot};
 use crate::text::compare::{Step, compare};
 use crate::value::Value;
@@ -59,6 +59,18 @@ pub enum HistoryError {
         #[source]
         error: BatchError,
     },
+}
+
+/// Why a state is not restored.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// The two states cannot be compared.
+    #[error("the states cannot be compared")]
+    Compare(#[from] MergeError),
+    /// An edit is refused.
+    #[error(transparent)]
+    Edit(#[from] EditError),
 }
 
 impl<'a> History<'a> {
@@ -135,7 +147,57 @@ impl<'a> History<'a> {
     }
 }
 
+/// What makes of `before` the document `after`, two states of one document of which neither need cover the other: the changes
+/// of each root, in the unit that is asked for. As [`History::diff`] for states whose log is not there.
+///
+/// # Errors
+/// When the snapshot of one of them cannot be read back, which none does.
+pub fn changes_between(before: &Document, after: &Document, unit: Unit) -> Result<Vec<Change>, MergeError> {
+    let mut both = Document::new();
+    for state in [before, after] {
+        let snapshot = Snapshot::parse(state.snapshot())?;
+        both.merge(&snapshot)?;
+    }
+    Ok(Comparison { before, after, both: &both, unit }.changes())
+}
+
 impl Document {
+    /// Makes this document show what `target` shows, an earlier state of it or any other state of the same document: an edit like
+    /// any other, which everybody sees as one. What was deleted since comes back as new text.
+    ///
+    /// # Errors
+    /// As for edits; what was edited before the error stays in the transaction.
+    pub fn restore(&mut self, target: &Document, now: HybridTime) -> Result<(), RestoreError> {
+        for Change { root, delta, .. } in changes_between(self, target, Unit::Scalar)? {
+            match delta {
+                Delta::Text(steps) => self.apply_delta(&root, &steps, Unit::Scalar, now)?,
+                Delta::Map { key, value: Some(value) } => self.map_set(&root, &key, value, now)?,
+                Delta::Map { key, value: None } => self.map_delete(&root, &key, now)?,
+                Delta::List(steps) => {
+                    let mut at = 0;
+                    for step in steps {
+                        match step {
+                            ListDelta::Retain(count) => at += count,
+                            ListDelta::Insert(values) => {
+                                let count = values.len();
+                                self.list_insert(&root, at, values)?;
+                                at += count;
+                            }
+                            ListDelta::Delete(count) => self.list_delete(&root, at, count)?,
+                        }
+                    }
+                }
+                Delta::Set { member, is_in: true } => self.set_add(&root, &member)?,
+                Delta::Set { member, is_in: false } => self.set_remove(&root, &member)?,
+                Delta::Counter { value } => {
+                    let amount = value.wrapping_sub(self.counter_value(&root));
+                    self.counter_add(&root, amount)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Who wrote what is in a text, from its start.
     pub fn authors(&self, name: &str) -> Vec<Written> {
         self.written(self.texts.get(name).into_iter().flat_map(|text| text.runs_from(0)))

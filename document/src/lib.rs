@@ -58,7 +58,7 @@ pub use document::{
     Anchor, AnchorError, Applied, ApplyError, Document, EditError, Position, TextRef, Undone, UndonePlace,
 };
 pub use formatting::{Attributes, Growth, Side};
-pub use history::{History, HistoryError, Written};
+pub use history::{History, HistoryError, RestoreError, Written, changes_between};
 pub use ids::{Actor, Dot, HybridTime, VersionVector};
 pub use limits::Limits;
 pub use snapshot::{FoldError, MergeError, Snapshot, SnapshotError, fold};

@@ -197,3 +197,36 @@ fn a_batch_is_cut_anywhere() {
         }
     });
 }
+
+#[test]
+fn an_earlier_state_comes_back_as_an_edit() {
+    for_seeds(100, |seed| {
+        let mut random = Random(seed);
+        let log = batches(&mut random);
+        let (one, _) = prefix(&log, &mut random);
+        let target = History::new(None, &log).at(&one).unwrap();
+        let mut document = Document::new();
+        let mut other = Document::new();
+        for batch in &log {
+            document.apply(batch).unwrap();
+            other.apply(batch).unwrap();
+        }
+        document.set_actor(Actor(77), 1);
+        document.restore(&target, HybridTime::from_millis(1_000)).unwrap();
+        for batch in document.take_batches() {
+            other.apply(&batch).unwrap();
+        }
+        for shown in [&document, &other] {
+            assert_eq!(shown.text("t").to_string(), target.text("t").to_string());
+            assert_eq!(shown.text("t").to_delta(), target.text("t").to_delta());
+            assert_eq!(shown.map_get("m", "k"), target.map_get("m", "k"));
+            assert_eq!(list(shown), list(&target));
+            assert_eq!(shown.counter_value("c"), target.counter_value("c"));
+            let members = |of: &Document| of.set_members("s").collect::<Vec<_>>();
+            assert_eq!(members(shown), members(&target));
+        }
+        // Once more is nothing.
+        document.restore(&target, HybridTime::from_millis(1_001)).unwrap();
+        assert_eq!(document.take_batches(), []);
+    });
+}
