@@ -9,13 +9,14 @@
 //! - `row`: a row as bytes. `queue`: what waits for the writer.
 //! - `writer`: the thread that owns the journal. `journal`: its files, and what their ends mean.
 //! - `pending`: rows that are not settled. `settler`: the thread that writes the tables. `tables`: the redb file.
-//! - `recovery`: opening.
+//! - `recovery`: opening. `history`: lists, kept snapshots, deleting.
 //!
 //! After a failed write or sync the store reads but writes nothing more until it is opened anew.
 
 pub mod disk;
 
 mod backend;
+mod history;
 mod journal;
 mod pending;
 mod queue;
@@ -25,7 +26,7 @@ mod settler;
 mod tables;
 mod writer;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Weak};
@@ -46,8 +47,10 @@ use self::row::Row;
 use self::settler::{Job, Settler, Snapshot, remove_journal};
 use self::tables::Tables;
 use self::writer::Writer;
+use crate::archive::Archive;
 use crate::contents::covers;
 use crate::error::StoreError;
+use crate::retention::HistoryRules;
 use crate::store::{Append, DocumentKey, Loaded, Store};
 
 /// The largest snapshot that is taken, in bytes.
@@ -70,11 +73,19 @@ pub struct Options {
     /// Whether opening reads all of the tables and checks every page; `true`. Without, damage to a page is found when
     /// a document with rows in it is loaded, except that to the index that finds documents.
     pub verify: bool,
+    /// What is kept of documents' past; nothing but what is named.
+    pub history: HistoryRules,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cache_bytes: 64 << 20, queue_bytes: 32 << 20, journal_bytes: 8 << 20, verify: true }
+        Self {
+            cache_bytes: 64 << 20,
+            queue_bytes: 32 << 20,
+            journal_bytes: 8 << 20,
+            verify: true,
+            history: HistoryRules::default(),
+        }
     }
 }
 
@@ -111,6 +122,9 @@ struct Shared {
     settled: Condvar,
     settling: Mutex<()>,
     files: RwLock<Option<Files>>,
+    rules: HistoryRules,
+    /// The names that were deleted once, and in which incarnations they go on.
+    incarnations: RwLock<HashMap<Arc<str>, u64>>,
 }
 
 #[derive(Clone, Debug)]
@@ -159,7 +173,18 @@ impl Shared {
         self.files.read().clone().ok_or(StoreError::Closed)
     }
 
+    /// Refuses a document that was deleted: its name goes on in another incarnation.
+    fn check_alive(&self, document: &DocumentKey) -> Result<(), StoreError> {
+        match self.incarnations.read().get(&document.name) {
+            Some(incarnation) if *incarnation != document.incarnation => {
+                Err(StoreError::Deleted { document: document.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn load(&self, document: &DocumentKey) -> Result<Loaded, StoreError> {
+        self.check_alive(document)?;
         let Files { disk, tables } = self.files()?;
         // First what is not settled: a row that is settled meanwhile is then seen twice, never not at all.
         let pending = self.pending.read().rows(document);
@@ -207,6 +232,8 @@ impl EmbeddedStore {
     pub fn open_on(disk: Arc<dyn Disk>, options: &Options) -> Result<Self, StoreError> {
         let recovered = recovery::recover(disk.as_ref(), options.cache_bytes, options.verify)?;
         let tables = Arc::new(recovered.tables);
+        let incarnations = tables.deleted(None, usize::MAX)?;
+        let incarnations = incarnations.into_iter().map(|key| (key.name, key.incarnation)).collect();
         let queue_bytes = options.queue_bytes.clamp(1 << 20, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
         let shared = Arc::new(Shared {
             queue: Queue::default(),
@@ -218,6 +245,8 @@ impl EmbeddedStore {
             settled: Condvar::new(),
             settling: Mutex::new(()),
             files: RwLock::new(Some(Files { disk: disk.clone(), tables: tables.clone() })),
+            rules: options.history.clone(),
+            incarnations: RwLock::new(incarnations),
         });
         let (jobs, received) = mpsc::channel();
         let settler = Settler { shared: shared.clone(), disk: disk.clone(), tables, jobs: received };
@@ -295,6 +324,9 @@ impl Store for EmbeddedStore {
         if let Some(failure) = self.shared.failure() {
             return Err(failure);
         }
+        for append in &records {
+            self.shared.check_alive(&append.document)?;
+        }
         let rows = Row::encode_all(records)?;
         if rows.is_empty() {
             return Ok(());
@@ -316,6 +348,7 @@ impl Store for EmbeddedStore {
         actors: Vec<ActorRecord>,
     ) -> Result<(), StoreError> {
         self.health().await?;
+        self.shared.check_alive(document)?;
         if snapshot.len() > MAX_SNAPSHOT_BYTES {
             let (bytes, limit) = (snapshot.len(), MAX_SNAPSHOT_BYTES);
             return Err(StoreError::TooLarge { what: "a snapshot", bytes, limit });
@@ -328,14 +361,17 @@ impl Store for EmbeddedStore {
     }
 
     async fn incarnation(&self, name: &str) -> Result<u64, StoreError> {
-        let files = self.shared.files()?;
-        let name = name.to_owned();
-        blocking(move || files.tables.incarnation(&name)).await
+        self.shared.files()?;
+        Ok(self.shared.incarnations.read().get(name).copied().unwrap_or(0))
     }
 
     async fn health(&self) -> Result<(), StoreError> {
         self.shared.files()?;
         self.shared.failure().map_or(Ok(()), Err)
+    }
+
+    fn archive(&self) -> Option<&dyn Archive> {
+        Some(self)
     }
 
     async fn close(&self) {

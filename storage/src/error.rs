@@ -65,6 +65,13 @@ pub enum StoreError {
         document: DocumentKey,
     },
 
+    /// The document was deleted; its name goes on in another incarnation.
+    #[error("{document} was deleted")]
+    Deleted {
+        /// The document.
+        document: DocumentKey,
+    },
+
     /// What was handed over is larger than the store takes.
     #[error("{what} has {bytes} bytes; the limit is {limit}")]
     TooLarge {

@@ -5,13 +5,19 @@
 //!
 //! - [`store`]: the trait [`Store`], its keys and what loading gives.
 //! - [`error`]: what can go wrong, in the kinds that a caller acts on.
+//! - [`archive`]: the trait [`Archive`]: lists of documents, their past, deleting; [`retention`]: how much of the past stays.
+//! - [`check`]: reading everything, to find what is wrong. [`copy`]: from one store to another.
 //! - [`memory`]: an engine that keeps everything in memory, for tests and simulators.
 //! - [`embedded`]: the engine for one node, in a directory of its own.
 //! - `scylla`: the engine for a fleet, on a CQL cluster; with the feature of that name, which is on by default.
 
+pub mod archive;
+pub mod check;
+pub mod copy;
 pub mod embedded;
 pub mod error;
 pub mod memory;
+pub mod retention;
 #[cfg(feature = "scylla")]
 pub mod scylla;
 pub mod store;
@@ -20,9 +26,11 @@ mod contents;
 mod fields;
 mod head;
 
+pub use archive::{Archive, Finding, LogPage, SnapshotEntry, SnapshotNumber};
 pub use embedded::EmbeddedStore;
 pub use error::StoreError;
 pub use memory::MemoryStore;
+pub use retention::{HistoryRules, Retention};
 #[cfg(feature = "scylla")]
 pub use scylla::ScyllaStore;
 pub use store::{Append, DocumentKey, Loaded, Store, StoredSnapshot};

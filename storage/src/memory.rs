@@ -1,5 +1,7 @@
 //! An engine that keeps everything in memory, by the rules of the durable ones: for tests and simulators.
 
+mod past;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -9,14 +11,18 @@ use inkwire_document::VersionVector;
 use inkwire_protocol::record::{ActorRecord, LogRecord};
 use parking_lot::Mutex;
 
+use self::past::Past;
+use crate::archive::Archive;
 use crate::contents::{RowKey, Succession, covers, succession};
 use crate::error::StoreError;
+use crate::retention::HistoryRules;
 use crate::store::{Append, DocumentKey, Loaded, Store, StoredSnapshot};
 
 /// Keeps documents in memory for as long as it lives; clones share them. Memory grows with what is stored.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     state: Arc<Mutex<State>>,
+    rules: HistoryRules,
 }
 
 #[derive(Debug, Default)]
@@ -31,6 +37,7 @@ struct Document {
     snapshot: Option<StoredSnapshot>,
     open_segment: u64,
     segments: BTreeMap<u64, Segment>,
+    past: Past,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +50,11 @@ impl MemoryStore {
     /// An empty store.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty store that keeps documents' past by `rules`.
+    pub fn with_rules(rules: HistoryRules) -> Self {
+        Self { rules, ..Self::default() }
     }
 
     /// Answers every call with `refusal` from now on, or serves again when it is `None`: a store that fails on demand.
@@ -60,6 +72,18 @@ impl MemoryStore {
         match &state.refusal {
             Some(refusal) => Err(refusal.clone()),
             None => work(&mut state),
+        }
+    }
+}
+
+impl State {
+    /// Refuses a document that was deleted: its name goes on as another.
+    fn check_alive(&self, document: &DocumentKey) -> Result<(), StoreError> {
+        match self.incarnations.get(&document.name) {
+            Some(incarnation) if *incarnation != document.incarnation => {
+                Err(StoreError::Deleted { document: document.clone() })
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -85,9 +109,15 @@ impl Document {
         segment.records.push(record);
     }
 
-    fn commit(&mut self, snapshot: StoredSnapshot) {
-        self.segments
-            .retain(|_, segment| segment.records.iter().any(|record| !covers(&snapshot.version, &record.batch)));
+    fn commit(&mut self, snapshot: StoredSnapshot, rules: &HistoryRules, name: &str) {
+        let is_covered =
+            |segment: &Segment| segment.records.iter().all(|record| covers(&snapshot.version, &record.batch));
+        let covered: Vec<u64> =
+            self.segments.iter().filter(|(_, segment)| is_covered(segment)).map(|(number, _)| *number).collect();
+        // Taken out whether they are kept or not.
+        let covered: Vec<_> =
+            covered.into_iter().filter_map(|number| Some((number, self.segments.remove(&number)?.records))).collect();
+        self.past.succeed(self.snapshot.take(), covered.into_iter(), rules.now_millis(), &rules.of(name));
         self.open_segment += 1;
         self.snapshot = Some(snapshot);
     }
@@ -96,11 +126,17 @@ impl Document {
 #[async_trait]
 impl Store for MemoryStore {
     async fn load(&self, document: &DocumentKey) -> Result<Loaded, StoreError> {
-        self.with_state(|state| Ok(state.documents.get(document).map(Document::load).unwrap_or_default()))
+        self.with_state(|state| {
+            state.check_alive(document)?;
+            Ok(state.documents.get(document).map(Document::load).unwrap_or_default())
+        })
     }
 
     async fn append(&self, records: Vec<Append>) -> Result<(), StoreError> {
         self.with_state(|state| {
+            for append in &records {
+                state.check_alive(&append.document)?;
+            }
             for Append { document, record } in records {
                 state.documents.entry(document).or_default().append(record);
             }
@@ -116,13 +152,16 @@ impl Store for MemoryStore {
         actors: Vec<ActorRecord>,
     ) -> Result<(), StoreError> {
         self.with_state(|state| {
+            state.check_alive(document)?;
             let stored = state.documents.entry(document.clone()).or_default();
             match succession(stored.snapshot.as_ref().map(|stored| &stored.version), &version) {
                 Succession::Known => {}
                 Succession::Diverged => {
                     return Err(StoreError::Diverged { document: document.clone() });
                 }
-                Succession::Replaces => stored.commit(StoredSnapshot { snapshot, version, actors }),
+                Succession::Replaces => {
+                    stored.commit(StoredSnapshot { snapshot, version, actors }, &self.rules, &document.name);
+                }
             }
             Ok(())
         })
@@ -134,6 +173,10 @@ impl Store for MemoryStore {
 
     async fn health(&self) -> Result<(), StoreError> {
         self.with_state(|_| Ok(()))
+    }
+
+    fn archive(&self) -> Option<&dyn Archive> {
+        Some(self)
     }
 
     async fn close(&self) {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use inkwire_document::VersionVector;
 use inkwire_protocol::record::{ActorRecord, LogRecord};
 
+use crate::archive::Archive;
 use crate::error::StoreError;
 
 /// The most bytes that a snapshot's chunk has in a store; larger cells trouble every engine that a fleet may use.
@@ -121,6 +122,11 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// What an `append` would be refused with.
     async fn health(&self) -> Result<(), StoreError>;
+
+    /// The side of the store that knows its documents' past; `None` when the engine keeps none.
+    fn archive(&self) -> Option<&dyn Archive> {
+        None
+    }
 
     /// Finishes what was handed over and releases the store; later calls answer [`StoreError::Closed`].
     async fn close(&self);

@@ -58,6 +58,11 @@ impl Pending {
         documents.flat_map(|document| document.rows.iter().cloned()).collect()
     }
 
+    /// The documents that have rows here, each once or more.
+    pub(super) fn documents(&self) -> Vec<DocumentKey> {
+        self.journals().flat_map(|journal| journal.documents.keys().cloned()).collect()
+    }
+
     /// Sets the open journal's rows aside for the settler, and goes on with the journal `next`.
     pub(super) fn seal(&mut self, next: u64) {
         let sealed = std::mem::replace(&mut self.open, PendingJournal::new(next));

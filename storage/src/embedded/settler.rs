@@ -12,8 +12,9 @@ use super::Shared;
 use super::disk::Disk;
 use super::journal::{self, Journal};
 use super::tables::{FILE, Tables};
+use crate::archive::SnapshotNumber;
 use crate::error::StoreError;
-use crate::store::DocumentKey;
+use crate::store::{DocumentKey, StoredSnapshot};
 
 /// What the settler is asked to do.
 pub(super) enum Job {
@@ -23,6 +24,8 @@ pub(super) enum Job {
     Settle(Journal),
     /// Commit a snapshot.
     Snapshot(Box<Snapshot>),
+    /// Change something that is off the path of edits.
+    Change(Box<Change>),
     /// Nothing more will come.
     End,
 }
@@ -36,6 +39,20 @@ pub(super) struct Snapshot {
     pub(super) done: oneshot::Sender<Result<(), StoreError>>,
     /// The room that it takes, until it is done.
     pub(super) _room: OwnedSemaphorePermit,
+}
+
+/// What is to be changed in the tables, and who is told.
+pub(super) enum Change {
+    /// One call of `keep`.
+    Keep {
+        document: DocumentKey,
+        snapshot: StoredSnapshot,
+        taken_millis: u64,
+        name: Option<String>,
+        done: oneshot::Sender<Result<SnapshotNumber, StoreError>>,
+    },
+    /// One call of `delete`.
+    Delete { document: DocumentKey, next: u64, done: oneshot::Sender<Result<(), StoreError>> },
 }
 
 pub(super) struct Settler {
@@ -52,6 +69,7 @@ impl Settler {
                 Job::Spare(number) => self.make_spare(number),
                 Job::Settle(full) => self.settle(&full),
                 Job::Snapshot(snapshot) => self.commit(*snapshot),
+                Job::Change(change) => self.change(*change),
                 Job::End => break,
             }
         }
@@ -86,22 +104,45 @@ impl Settler {
     }
 
     fn commit(&self, job: Snapshot) {
-        let result = match self.shared.failure() {
-            Some(failure) => Err(failure),
-            None => {
-                let result = self.tables.commit_snapshot(&job.document, &job.snapshot, job.version, job.actors);
-                result.map_err(|error| match error {
-                    // Of this one document: the transaction was given up and changed nothing.
-                    StoreError::Diverged { .. } | StoreError::Corrupt { .. } => error,
-                    error => {
-                        let error = self.write_error(error);
-                        self.shared.fail(error.clone());
-                        error
-                    }
-                })
-            }
-        };
+        let result = self.write(|| {
+            let rules = &self.shared.rules;
+            let history = (rules.now_millis(), &rules.of(&job.document.name));
+            self.tables.commit_snapshot(&job.document, &job.snapshot, job.version, job.actors, history)
+        });
         let _ = job.done.send(result);
+    }
+
+    fn change(&self, change: Change) {
+        match change {
+            Change::Keep { document, snapshot, taken_millis, name, done } => {
+                let _ = done.send(self.write(|| self.tables.keep(&document, snapshot, taken_millis, name.as_deref())));
+            }
+            Change::Delete { document, next, done } => {
+                let result = self.write(|| self.tables.delete(&document, next));
+                if result.is_ok() {
+                    self.shared.incarnations.write().insert(document.name, next);
+                }
+                let _ = done.send(result);
+            }
+        }
+    }
+
+    fn write<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Some(failure) = self.shared.failure() {
+            return Err(failure);
+        }
+        work().map_err(|error| match error {
+            // Of this one document: the transaction was given up and changed nothing.
+            StoreError::Diverged { .. }
+            | StoreError::Corrupt { .. }
+            | StoreError::Deleted { .. }
+            | StoreError::Refused { .. } => error,
+            error => {
+                let error = self.write_error(error);
+                self.shared.fail(error.clone());
+                error
+            }
+        })
     }
 
     /// After a write or sync of the tables failed, nobody knows what the disk holds.

@@ -7,12 +7,15 @@
 //! - [`schema`]: tables, keys and values as bytes.
 //! - [`load`]: reading a document.
 //! - [`commit`]: settling a journal's rows, and committing snapshots.
+//! - [`past`]: snapshots that are kept, segments that are kept, deleting. [`survey`]: lists, and what nothing refers to.
 //! - [`failure`]: redb's errors as the store's.
 
 mod commit;
 mod failure;
 mod load;
+mod past;
 mod schema;
+mod survey;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -24,7 +27,7 @@ use super::disk::Disk;
 use super::journal::FORMAT;
 use crate::error::StoreError;
 use failure::Failure;
-use schema::{DOCUMENTS, META, NAMES};
+use schema::{DOCUMENTS, HISTORY, KEPT, META, NAMES};
 
 /// The tables' file.
 pub(super) const FILE: &str = "store.redb";
@@ -62,6 +65,8 @@ impl Tables {
                 transaction.open_table(schema::SEGMENTS)?;
                 transaction.open_table(schema::SNAPSHOTS)?;
                 transaction.open_table(schema::CHUNKS)?;
+                transaction.open_table(HISTORY)?;
+                transaction.open_table(KEPT)?;
             }
             transaction.commit()?;
             database.close()?;
@@ -83,7 +88,10 @@ impl Tables {
         })?;
         let tables = Self { database, path };
         match tables.meta("format")? {
-            Some(found) if found == u64::from(FORMAT) => Ok(tables),
+            Some(found) if found == u64::from(FORMAT) => {
+                tables.complete()?;
+                Ok(tables)
+            }
             Some(found) => Err(StoreError::Format {
                 file: tables.path,
                 found: u32::try_from(found).unwrap_or(u32::MAX),
@@ -91,6 +99,24 @@ impl Tables {
             }),
             None => Err(tables.corrupt("table `meta`, row `format`", "the row is missing")),
         }
+    }
+
+    /// Makes the tables that a file of an earlier version has not.
+    fn complete(&self) -> Result<(), StoreError> {
+        self.guarded("making tables", || {
+            let missing = match self.database.begin_read()?.open_table(HISTORY) {
+                Err(TableError::TableDoesNotExist(_)) => true,
+                Err(error) => return Err(error.into()),
+                Ok(_) => false,
+            };
+            if missing {
+                let transaction = begin(&self.database)?;
+                transaction.open_table(HISTORY)?;
+                transaction.open_table(KEPT)?;
+                transaction.commit()?;
+            }
+            Ok(())
+        })
     }
 
     /// The number of the last journal whose rows are all in the tables.
@@ -101,14 +127,6 @@ impl Tables {
     /// A number of arrival above those of all rows in the tables.
     pub(super) fn next_arrival(&self) -> Result<u64, StoreError> {
         Ok(self.meta("arrivals")?.unwrap_or(0))
-    }
-
-    /// The incarnation of the document called `name`.
-    pub(super) fn incarnation(&self, name: &str) -> Result<u64, StoreError> {
-        self.guarded("reading table `names`", || {
-            let table = self.database.begin_read()?.open_table(NAMES)?;
-            Ok(table.get(name)?.map_or(0, |incarnation| incarnation.value()))
-        })
     }
 
     /// Closes the file, so that the next opening finds it whole.

@@ -8,30 +8,36 @@ use inkwire_protocol::record::ActorRecord;
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::load::{document_row, read_segment, segment_rows, snapshot_row};
+use super::past::Past;
 use super::schema::{
-    CHUNKS, DOCUMENTS, DocumentRow, LOG, LogKey, META, SEGMENTS, SNAPSHOTS, SegmentRow, SnapshotRow, key_bytes,
-    name_bytes, seal,
+    DOCUMENTS, DocumentRow, HistoryRow, KEPT, LOG, LogKey, META, NAMES, SEGMENTS, SegmentRow, key_bytes, name_bytes,
+    seal,
 };
 use super::{Failure, Tables, begin};
 use crate::contents::{Succession, succession};
 use crate::embedded::row::{Row, last_counter};
 use crate::error::StoreError;
-use crate::store::{DocumentKey, SNAPSHOT_CHUNK_BYTES};
+use crate::retention::Retention;
+use crate::store::DocumentKey;
 
 /// The tables that appended rows go to, opened once a transaction.
-struct Rows<'t> {
+pub(super) struct Rows<'t> {
     meta: Table<'t, &'static str, u64>,
     documents: Table<'t, (&'static str, u64), &'static [u8]>,
     segments: Table<'t, (u64, u64), &'static [u8]>,
+    kept: Table<'t, (u64, u64), &'static [u8]>,
+    names: Table<'t, &'static str, u64>,
     log: Table<'t, &'static [u8], &'static [u8]>,
 }
 
 impl<'t> Rows<'t> {
-    fn open(transaction: &'t WriteTransaction) -> Result<Self, Failure> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, Failure> {
         Ok(Self {
             meta: transaction.open_table(META)?,
             documents: transaction.open_table(DOCUMENTS)?,
             segments: transaction.open_table(SEGMENTS)?,
+            kept: transaction.open_table(KEPT)?,
+            names: transaction.open_table(NAMES)?,
             log: transaction.open_table(LOG)?,
         })
     }
@@ -71,18 +77,19 @@ impl Tables {
         snapshot: &Bytes,
         version: VersionVector,
         actors: Vec<ActorRecord>,
+        (now_millis, retention): (u64, &Retention),
     ) -> Result<(), StoreError> {
         self.guarded(&format!("committing a snapshot of {document}"), || {
             let transaction = begin(&self.database)?;
             {
                 let mut tables = Rows::open(&transaction)?;
+                tables.check_alive(document)?;
                 let mut row = tables.ensure(document)?;
                 let id = row.id;
-                let mut snapshots = transaction.open_table(SNAPSHOTS)?;
-                let mut chunks = transaction.open_table(CHUNKS)?;
+                let mut past = Past::open(&transaction)?;
                 let stored = match row.snapshot {
                     0 => None,
-                    stored => Some(snapshot_row(&snapshots, document, id, stored)?),
+                    stored => Some(snapshot_row(&past.snapshots, document, id, stored)?),
                 };
                 match succession(stored.as_ref().map(|stored| &stored.version), &version) {
                     Succession::Replaces => {}
@@ -91,16 +98,18 @@ impl Tables {
                         return Err(StoreError::Diverged { document: document.clone() }.into());
                     }
                 }
-                tables.remove_covered(document, id, &version)?;
-                if let Some(stored) = stored {
-                    for chunk in 0..stored.chunks {
-                        chunks.remove((id, row.snapshot, chunk))?;
-                    }
-                    snapshots.remove((id, row.snapshot))?;
-                }
-                row.snapshot += 1;
+                tables.remove_covered(document, id, &version, retention.whole_log)?;
+                past.thin(document, id, now_millis, retention)?;
+                row.snapshot = past.next_number(id, row.snapshot)?;
                 row.open_segment += 1;
-                put_snapshot(&mut chunks, &mut snapshots, row, snapshot, version, actors)?;
+                past.put(
+                    id,
+                    row.snapshot,
+                    snapshot,
+                    version,
+                    actors,
+                    &HistoryRow { taken_millis: now_millis, name: String::new() },
+                )?;
                 tables.put(document, row)?;
             }
             transaction.commit()?;
@@ -111,6 +120,11 @@ impl Tables {
 
 impl Rows<'_> {
     fn settle(&mut self, document: &DocumentKey, rows: &[(u64, &Row)]) -> Result<(), Failure> {
+        match self.check_alive(document) {
+            // It was deleted after they came: they are gone with it.
+            Err(Failure::Store(StoreError::Deleted { .. })) => return Ok(()),
+            alive => alive?,
+        }
         let DocumentRow { id, open_segment, .. } = self.ensure(document)?;
         let listed = segment_rows(&self.segments, document, id)?;
         let open = listed.iter().find(|(segment, _)| *segment == open_segment);
@@ -144,8 +158,18 @@ impl Rows<'_> {
         Ok(())
     }
 
+    /// Refuses a document that was deleted.
+    pub(super) fn check_alive(&self, document: &DocumentKey) -> Result<(), Failure> {
+        match self.names.get(&*document.name)? {
+            Some(incarnation) if incarnation.value() != document.incarnation => {
+                Err(StoreError::Deleted { document: document.clone() }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The row of `document`, made if it is not there.
-    fn ensure(&mut self, document: &DocumentKey) -> Result<DocumentRow, Failure> {
+    pub(super) fn ensure(&mut self, document: &DocumentKey) -> Result<DocumentRow, Failure> {
         if let Some(row) = document_row(&self.documents, document)? {
             return Ok(row);
         }
@@ -162,15 +186,25 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// Removes every segment whose rows are all in `version`.
-    fn remove_covered(&mut self, document: &DocumentKey, id: u64, version: &VersionVector) -> Result<(), Failure> {
+    /// Removes every segment whose rows are all in `version`, or sets it aside with `keep`.
+    fn remove_covered(
+        &mut self,
+        document: &DocumentKey,
+        id: u64,
+        version: &VersionVector,
+        keep: bool,
+    ) -> Result<(), Failure> {
         for (segment, expected) in segment_rows(&self.segments, document, id)? {
             let mut covered = true;
             read_segment(&self.log, document, id, segment, expected, |_, key, body| {
                 let last = last_counter(key.row.first, body);
                 covered &= last.is_some_and(|last| last <= version.get(&key.row.actor));
             })?;
-            if covered {
+            if covered && keep {
+                let sealed = seal("kept_segments", &key_bytes(&[id, segment]), expected.to_bytes());
+                self.kept.insert((id, segment), sealed.as_slice())?;
+                self.segments.remove((id, segment))?;
+            } else if covered {
                 let (first, last) = LogKey::bounds(id, segment);
                 self.log.retain_in(first.as_slice()..=last.as_slice(), |_, _| false)?;
                 self.segments.remove((id, segment))?;
@@ -183,26 +217,4 @@ impl Rows<'_> {
 /// The checksum at the end of a sealed value.
 fn last_u64(sealed: &[u8]) -> u64 {
     sealed.last_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
-}
-
-fn put_snapshot(
-    chunks: &mut Table<'_, (u64, u64, u32), &'static [u8]>,
-    snapshots: &mut Table<'_, (u64, u64), &'static [u8]>,
-    row: DocumentRow,
-    snapshot: &Bytes,
-    version: VersionVector,
-    actors: Vec<ActorRecord>,
-) -> Result<(), Failure> {
-    let mut count = 0_u32;
-    for bytes in snapshot.chunks(SNAPSHOT_CHUNK_BYTES - 8) {
-        let key = key_bytes(&[row.id, row.snapshot, u64::from(count)]);
-        let sealed = seal("snapshot_chunks", &key, bytes.to_vec());
-        chunks.insert((row.id, row.snapshot, count), sealed.as_slice())?;
-        count += 1;
-    }
-    let hash = *blake3::hash(snapshot).as_bytes();
-    let committed = SnapshotRow { bytes: snapshot.len() as u64, chunks: count, hash, version, actors };
-    let sealed = seal("snapshots", &key_bytes(&[row.id, row.snapshot]), committed.to_bytes());
-    snapshots.insert((row.id, row.snapshot), sealed.as_slice())?;
-    Ok(())
 }

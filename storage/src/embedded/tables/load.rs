@@ -80,7 +80,7 @@ pub(super) fn snapshot_row(
     SnapshotRow::from_bytes(value).ok_or_else(|| damage("the row is too short"))
 }
 
-fn snapshot_bytes(
+pub(super) fn snapshot_bytes(
     table: &impl ReadableTable<(u64, u64, u32), &'static [u8]>,
     document: &DocumentKey,
     id: u64,
@@ -109,14 +109,24 @@ pub(super) fn segment_rows(
     document: &DocumentKey,
     id: u64,
 ) -> Result<Vec<(u64, SegmentRow)>, Failure> {
+    segment_rows_of("segments", table, document, id)
+}
+
+/// The rows of the table called `name`, which lists segments.
+pub(super) fn segment_rows_of(
+    name: &str,
+    table: &impl ReadableTable<(u64, u64), &'static [u8]>,
+    document: &DocumentKey,
+    id: u64,
+) -> Result<Vec<(u64, SegmentRow)>, Failure> {
     let mut rows = Vec::new();
     for entry in table.range((id, 0)..=(id, u64::MAX))? {
         let (key, sealed) = entry?;
         let segment = key.value().1;
         let place = || format!("segment {segment} of {document}");
-        let (value, _) = unseal("segments", &key_bytes(&[id, segment]), sealed.value(), place)?;
+        let (value, _) = unseal(name, &key_bytes(&[id, segment]), sealed.value(), place)?;
         let row = SegmentRow::from_bytes(value)
-            .ok_or_else(|| Failure::damage(format!("table `segments`, {}", place()), "the row is too short"))?;
+            .ok_or_else(|| Failure::damage(format!("table `{name}`, {}", place()), "the row is too short"))?;
         rows.push((segment, row));
     }
     Ok(rows)

@@ -6,7 +6,7 @@ use redb::TableDefinition;
 
 use super::Failure;
 use crate::contents::RowKey;
-use crate::fields::{Fields, checksum};
+use crate::fields::{Fields, checksum, put_text};
 use crate::head;
 
 /// Numbers of the store as a whole: `format`, `settled` (the last journal that is in the tables), `documents` (how many
@@ -30,6 +30,12 @@ pub(super) const SNAPSHOTS: TableDefinition<(u64, u64), &[u8]> = TableDefinition
 
 /// (document, snapshot, n) → `bytes | checksum`.
 pub(super) const CHUNKS: TableDefinition<(u64, u64, u32), &[u8]> = TableDefinition::new("snapshot_chunks");
+
+/// (document, snapshot) → [`HistoryRow`], for the newest snapshot and all that are kept; a file of an earlier version has none.
+pub(super) const HISTORY: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("history");
+
+/// (document, segment) → [`SegmentRow`] of a segment that a snapshot covers and that is kept all the same.
+pub(super) const KEPT: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("kept_segments");
 
 /// Appends the checksum of `value` under `key` in the table called `table`.
 pub(super) fn seal(table: &str, key: &[u8], mut value: Vec<u8>) -> Vec<u8> {
@@ -140,6 +146,27 @@ macro_rules! numbers {
 
 numbers!(DocumentRow { id, open_segment, snapshot });
 numbers!(SegmentRow { rows, sum });
+
+/// When a snapshot was taken, and its name: `taken_millis u64 | name`; no name is an empty one.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct HistoryRow {
+    pub(super) taken_millis: u64,
+    pub(super) name: String,
+}
+
+impl HistoryRow {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = self.taken_millis.to_le_bytes().to_vec();
+        put_text(&mut out, &self.name);
+        out
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Fields(bytes);
+        let row = Self { taken_millis: fields.u64()?, name: fields.text()?.to_owned() };
+        fields.0.is_empty().then_some(row)
+    }
+}
 
 /// What commits a snapshot: `bytes u64 | chunks u32 | hash [32] | dots u32, (actor u64, counter u64)* | actors u32,
 /// (actor u64, subject)* | digests u32, (index in actors u32, digest [16])*`. A row that ends before the digests has none.
