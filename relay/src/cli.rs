@@ -1,16 +1,18 @@
 //! The command line.
 
+mod doc;
+mod store;
+
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
-use inkwire_storage::scylla::driver::{self, Replication};
 
 use crate::logs;
 use crate::relay::{Relay, development_tokens};
-use crate::settings::{Flags, Settings, StoreKind};
+use crate::settings::{Flags, Settings};
 use crate::token::TokenRequest;
 
 /// A relay for real-time collaborative documents.
@@ -32,30 +34,11 @@ enum Command {
     ///
     /// A relay accepts it if it runs on that directory, listens on loopback alone and has no --token-key.
     Token(Token),
-    /// Prepares a store that is not in the data directory.
+    #[command(subcommand_required = true)]
+    Doc(doc::Doc),
+    /// Prepares a store that is not in the data directory, or copies one store into another.
     #[command(subcommand)]
-    Store(StoreCommand),
-}
-
-#[derive(Debug, Subcommand)]
-enum StoreCommand {
-    /// Makes keyspace and tables in a CQL cluster, where they are missing.
-    ///
-    /// May be repeated, by one process at a time. A keyspace that is there keeps its replication.
-    Init(Init),
-}
-
-#[derive(Args, Debug)]
-struct Init {
-    /// The cluster, as for `inkwire serve`: scylla://host[:port],…/keyspace
-    #[arg(long, env = "INKWIRE_STORE", value_name = "STORE", hide_env_values = true)]
-    store: StoreKind,
-    /// How many copies of each row a new keyspace has
-    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=9))]
-    replication: u8,
-    /// The datacentre that has them [default: each that there is]
-    #[arg(long, value_name = "NAME")]
-    datacenter: Option<String>,
+    Store(store::StoreCommand),
 }
 
 #[derive(Args, Debug)]
@@ -94,17 +77,22 @@ type Failure = Box<dyn std::error::Error>;
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Serve(arguments) => serve(*arguments),
-        Command::Token(arguments) => token(arguments),
-        Command::Store(StoreCommand::Init(arguments)) => init(arguments),
+        Command::Serve(arguments) => serve(*arguments).map(done),
+        Command::Token(arguments) => token(arguments).map(done),
+        Command::Doc(arguments) => doc::main(arguments),
+        Command::Store(arguments) => store::main(arguments),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("inkwire: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn done((): ()) -> ExitCode {
+    ExitCode::SUCCESS
 }
 
 fn serve(arguments: Serve) -> Result<(), Failure> {
@@ -171,22 +159,6 @@ fn token(arguments: Token) -> Result<(), Failure> {
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     println!("{}", development_tokens(&data)?.issue(&request, now)?);
-    Ok(())
-}
-
-fn init(arguments: Init) -> Result<(), Failure> {
-    let StoreKind::Cluster(mut address) = arguments.store else {
-        return Err(
-            "a store in the data directory needs no preparation: --store names a cluster, scylla://host/keyspace"
-                .into(),
-        );
-    };
-    if arguments.datacenter.is_some() {
-        address.datacenter = arguments.datacenter;
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(driver::init(&address, Replication(arguments.replication)))?;
-    println!("{address} is ready");
     Ok(())
 }
 

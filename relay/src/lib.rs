@@ -12,6 +12,7 @@
 //! - [`rooms`]: open documents: loaded, locked, looked after, unloaded
 //! - [`store_writer`]: what all rooms accepted, on its way to the store
 //! - [`fold`]: compaction, off the hot path
+//! - [`doc`]: what `inkwire doc` does, in a running relay and without one; [`history`]: what stays of documents' past
 //!
 //! - [`core`], [`certificate`], [`drain`], [`clock`], [`metrics`], [`logs`], [`readiness`]: around it
 
@@ -19,8 +20,10 @@ pub mod certificate;
 pub mod cli;
 pub mod clock;
 pub mod core;
+pub mod doc;
 pub mod drain;
 pub mod fold;
+pub mod history;
 pub mod http;
 pub mod listen;
 pub mod logs;

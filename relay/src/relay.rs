@@ -24,7 +24,9 @@ use tokio::time::Instant;
 use crate::certificate::{CertificateSource, OpenError};
 use crate::clock::RelayClock;
 use crate::core::Core;
+use crate::doc;
 use crate::drain::{Phase, Phases};
+use crate::history::History;
 use crate::http::{Assets, Monitoring, Origins, SESSION_PATH, Site, authority, switch_to_websocket};
 use crate::listen::handshakes::Handshakes;
 use crate::listen::quic::{self, EndpointKeys, QuicError};
@@ -86,6 +88,14 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// There is no admin socket.
+    #[error("cannot listen on {path}: {source}")]
+    Socket {
+        /// Its path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// QUIC cannot be set up.
     #[error(transparent)]
     Quic(#[from] QuicError),
@@ -122,7 +132,7 @@ impl Relay {
     /// Opens the store of the settings and starts on it.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         make_directory(&settings.data)?;
-        let store = open_store(&settings).await?;
+        let store = open_store(&settings.data, &settings.store, &settings.history).await?;
         Self::start_on(settings, store).await
     }
 
@@ -217,6 +227,13 @@ impl Relay {
             metrics_port = Some(sockets.port);
             let http = Http::new(Arc::new(Monitoring { metrics, readiness }), None, bounds);
             listen_tcp(&mut tasks, sockets.tcp, &http, address)?;
+        }
+        #[cfg(unix)]
+        {
+            let path = settings.data.join(doc::SOCKET);
+            let socket = doc::socket::Socket::bind(&path).map_err(|source| StartError::Socket { path, source })?;
+            let desk = doc::desk::Desk::new(Arc::clone(&store), doc::editor::Editor::Rooms(Arc::clone(&core)));
+            tasks.spawn(socket.serve(Arc::new(desk)));
         }
         let url = format!("{scheme}://{}", settings.listen.with_port(port));
         tracing::info!(url, data = %settings.data.display(), "the relay serves");
@@ -359,14 +376,44 @@ fn endpoint_keys(keys: &Path) -> Result<EndpointKeys, StartError> {
     })
 }
 
-async fn open_store(settings: &Settings) -> Result<Arc<dyn Store>, StartError> {
-    match &settings.store {
-        StoreKind::Memory => Ok(Arc::new(MemoryStore::default())),
+/// The store of a data directory, or a cluster, for one that is no relay.
+///
+/// # Errors
+/// [`StoreError::Locked`] when a relay runs on the directory; [`StartError::NoKeys`] when none ever has, so that a mistyped directory
+/// is not made.
+pub async fn open_store_alone(data: &Path, kind: &StoreKind) -> Result<Arc<dyn Store>, StartError> {
+    if *kind == StoreKind::Embedded && !store_directory(data).is_dir() {
+        return Err(StartError::NoKeys { directory: data.to_owned() });
+    }
+    // By whatever rules a relay runs: nothing of the past is thinned here, since nothing is folded.
+    open_store(data, kind, &History::default()).await
+}
+
+/// The same for a copy, which thins nothing: what the other store kept is kept.
+///
+/// # Errors
+/// As for [`open_store_alone`], except that a directory is made.
+pub async fn open_store_to_copy(data: &Path, kind: &StoreKind) -> Result<Arc<dyn Store>, StartError> {
+    if *kind == StoreKind::Embedded {
+        make_directory(data)?;
+    }
+    open_store(data, kind, &History::everything()).await
+}
+
+/// Where the embedded store lies in a data directory.
+pub fn store_directory(data: &Path) -> PathBuf {
+    data.join("store")
+}
+
+async fn open_store(data: &Path, kind: &StoreKind, history: &History) -> Result<Arc<dyn Store>, StartError> {
+    match kind {
+        StoreKind::Memory => Ok(Arc::new(MemoryStore::with_rules(history.rules()))),
         StoreKind::Embedded => {
-            let directory = settings.data.join("store");
+            let directory = store_directory(data);
             make_directory(&directory)?;
+            let options = Options { history: history.rules(), ..Options::default() };
             // Opening reads and checks everything: not on a thread that others wait for.
-            let opening = tokio::task::spawn_blocking(move || EmbeddedStore::open(&directory, &Options::default()));
+            let opening = tokio::task::spawn_blocking(move || EmbeddedStore::open(&directory, &options));
             Ok(Arc::new(opening.await??))
         }
         StoreKind::Cluster(address) => {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use inkwire_protocol::Code;
 use inkwire_protocol::record::LogRecord;
 use inkwire_protocol::room::RecordNumber;
 use inkwire_storage::{Append, Store, StoreError};
@@ -17,6 +18,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use crate::metrics::Metrics;
+use crate::rooms::DELETED;
 use crate::rooms::RoomHandle;
 
 /// The most bytes of one write. What is left goes into the next.
@@ -198,6 +200,7 @@ impl StoreWriter {
         self.metrics.store_batches.record(count as f64);
         match &outcome {
             Ok(()) => room.stored(last),
+            Err(StoreError::Deleted { .. }) => room.close((Code::DocumentDeleted, DELETED.to_owned())),
             Err(error) => room.store_failed(&error.to_string()),
         }
         // Only now: whoever reads on must find that the room has room.

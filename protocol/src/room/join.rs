@@ -26,6 +26,9 @@ impl Room {
         }
         let Join { member: id, session, since, subject, role, mut open, seen } = join;
         if let Some(known) = open.incarnation.filter(|known| *known != self.incarnation) {
+            if self.incarnation != 0 && self.is_new() {
+                return Err((Code::DocumentDeleted, "the document was deleted".to_owned()));
+            }
             return Err((
                 Code::IncarnationMismatch,
                 format!("the document is in incarnation {}, not {known}", self.incarnation),
@@ -75,6 +78,11 @@ impl Room {
         self.tick_presence(clock.monotonic);
         self.wake(id);
         Ok(())
+    }
+
+    /// Whether nothing was ever written in this incarnation.
+    fn is_new(&self) -> bool {
+        self.base.is_none() && self.actors.held_vector().dots.is_empty()
     }
 
     /// Of what a client has seen, the first batch of each actor under whose counters the room holds something else, or does not

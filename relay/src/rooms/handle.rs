@@ -176,6 +176,12 @@ impl RoomHandle {
         self.changed.notify_one();
     }
 
+    /// Ends the room for everybody, who are told why.
+    pub fn close(self: &Arc<Self>, reason: Reason) {
+        self.step(|state, _| state.room.close(reason));
+        self.changed.notify_one();
+    }
+
     /// What the room keeps, whether it is paused, and what it dropped since it was last asked.
     pub(super) fn survey(&self) -> (Usage, bool, Drops) {
         let mut state = self.state.lock();

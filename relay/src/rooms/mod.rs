@@ -9,4 +9,5 @@ mod task;
 
 pub use budget::{Budget, default_limit};
 pub use handle::{Ready, RoomHandle, Waiting};
+pub(crate) use registry::DELETED;
 pub use registry::{OpenRoom, Rooms, RoomsConfig};

@@ -24,6 +24,9 @@ use crate::store_writer::StoreWriter;
 /// Rooms that may be read from the store at a time; more wait.
 const LOADS_AT_A_TIME: usize = 16;
 
+/// What members of a deleted document's room are told.
+pub(crate) const DELETED: &str = "the document was deleted";
+
 /// What rooms are made with.
 pub struct RoomsConfig {
     /// Bounds of each room.
@@ -203,6 +206,14 @@ impl Rooms {
             Some((Arc::clone(slot.room.get()?), since))
         });
         rooms.collect()
+    }
+
+    /// A document was deleted in the store: its room ends, and whoever has it open is told.
+    pub fn deleted(&self, key: &DocumentKey) {
+        let slot = self.slots.lock().get(&key.name).cloned();
+        if let Some(room) = slot.as_ref().and_then(|slot| slot.room.get()).filter(|room| room.key == *key) {
+            room.close((Code::DocumentDeleted, DELETED.to_owned()));
+        }
     }
 
     fn enter(self: &Arc<Self>, name: &str) -> User {

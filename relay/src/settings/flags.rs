@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::address::ListenAddress;
 use super::units::{ByteCount, Period};
+use crate::history::Step;
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, clap::ValueEnum)]
@@ -139,6 +140,14 @@ flags! {
     /// &unsynced=accept; see `inkwire store init` [default: embedded]
     #[value(hide_env_values = true)]
     store: StoreKind = "INKWIRE_STORE", "STORE", "Storage";
+    /// Which snapshots of a document's past stay besides the newest and those that are named: one of every period for some time, as
+    /// 1h:1d. Repeatable, or separated by commas [default: 1h:1d,1d:30d]
+    #[value(value_delimiter = ',')]
+    keep_snapshots: Vec<Step> = "INKWIRE_KEEP_SNAPSHOTS", "EVERY:FOR", "Storage";
+    /// Documents whose whole log is kept, so that every moment of their past can be shown: names or patterns with * for one segment
+    /// and ** for any. Repeatable, or separated by commas [default: none]
+    #[value(value_delimiter = ',')]
+    keep_log: Vec<String> = "INKWIRE_KEEP_LOG", "PATTERN", "Storage";
 
     /// A key that signs access tokens: EdDSA or ES256 with a public key in PEM, or HS256 with a secret of at least 32 bytes.
     /// Repeatable, or separated by commas. Without any, and on loopback alone, development tokens are accepted [default: none]

@@ -18,6 +18,7 @@ pub use address::ListenAddress;
 pub use flags::{DatagramCopies, Flags, LogFormat, StoreKind};
 pub use units::{ByteCount, Period};
 
+use crate::history::History;
 use crate::token::KeySource;
 
 /// Everything that `inkwire serve` can be told, complete and consistent.
@@ -37,6 +38,8 @@ pub struct Settings {
     pub data: PathBuf,
     /// Which engine keeps the documents.
     pub store: StoreKind,
+    /// What stays of documents' past.
+    pub history: History,
     /// Who signs tokens.
     pub tokens: TokenSettings,
     /// What to log.
@@ -213,6 +216,7 @@ impl Settings {
             metrics_listen: flags.metrics_listen,
             data: flags.data.unwrap_or_else(|| PathBuf::from("inkwire-data")),
             store: flags.store.unwrap_or(StoreKind::Embedded),
+            history: History::new(flags.keep_snapshots, &flags.keep_log.unwrap_or_default()).map_err(invalid)?,
             tokens,
             log: flags.log.unwrap_or_else(|| "info".to_owned()),
             log_format: flags.log_format.unwrap_or(LogFormat::Text),
