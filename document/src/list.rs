@@ -2,6 +2,7 @@
 
 use crate::ids::Actor;
 use crate::ordered::OrderedMap;
+use crate::text::delete::Ranges;
 use crate::text::span::{Deletion, Id, Span};
 use crate::text::{Splice, Text};
 use crate::transaction::Insert;
@@ -96,17 +97,10 @@ impl List {
     }
 
     /// Deletes elements from an index on, for as long as one operation has room for what they are.
-    pub(crate) fn delete_local(
-        &mut self,
-        index: usize,
-        length: usize,
-        dot: Id,
-        start: usize,
-        ranges: &mut Vec<(Id, u32)>,
-    ) {
+    pub(crate) fn delete_local(&mut self, index: usize, length: usize, dot: Id, (start, ranges): Ranges<'_>) {
         let runs: Vec<(Id, u32)> = self.order.runs(index, length).collect();
         let mut left = self.len();
-        self.order.delete_local(index, length, dot, start, ranges);
+        self.order.delete_local(index, length, dot, (start, ranges));
         left -= self.len();
         for (id, length) in runs {
             let taken = (length as usize).min(left);

@@ -131,7 +131,7 @@ impl Document {
         let Some(list) = self.lists.get_mut(name) else { return Ok(0) };
         let before = list.len();
         let dot = Id { actor: id.actor, counter };
-        list.delete_local(index, count, dot, start, self.transaction.ranges());
+        list.delete_local(index, count, dot, (start, self.transaction.ranges()));
         let deleted = before - list.len();
         self.transaction.list_delete(name, counter, start);
         if counter == id.counter {

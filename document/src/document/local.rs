@@ -150,7 +150,7 @@ impl Document {
         };
         let before = state.len_scalars();
         let dot = Id { actor: id.actor, counter };
-        state.delete_local(index, length, dot, start, self.transaction.ranges());
+        state.delete_local(index, length, dot, (start, self.transaction.ranges()));
         let deleted = before - state.len_scalars();
         self.transaction.delete(name, counter, start);
         if counter == id.counter {

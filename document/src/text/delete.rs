@@ -10,6 +10,9 @@ use crate::ids::Actor;
 use crate::snapshot::state::char_end;
 use crate::transaction::MAX_RANGES;
 
+/// Where one operation's runs of dots go: from which index on, of a list of all.
+pub(crate) type Ranges<'a> = (usize, &'a mut Vec<(Id, u32)>);
+
 impl Text {
     /// Deletes whatever of a run of dots are characters of this text.
     pub(crate) fn delete(&mut self, actors: &[Actor], from: Id, length: u32, deletion: Deletion) {
@@ -38,14 +41,7 @@ impl Text {
 
     /// Deletes visible characters from an index on, for as long as one operation, whose ranges begin at `start`, has room
     /// for what they are.
-    pub(crate) fn delete_local(
-        &mut self,
-        index: usize,
-        length: usize,
-        dot: Id,
-        start: usize,
-        ranges: &mut Vec<(Id, u32)>,
-    ) {
+    pub(crate) fn delete_local(&mut self, index: usize, length: usize, dot: Id, (start, ranges): Ranges<'_>) {
         let mut left = length;
         while left > 0 && ranges.len() - start < MAX_RANGES {
             let (leaf, before) = self.locate(index);
