@@ -49,7 +49,7 @@ const CASES = {
       { insert: "bold from both", attributes: BOLD }, { insert: "\n", attributes: { header: 2 } },
       { insert: "s" }, { insert: "econd ", attributes: { link: "https://example.org/" } }, { insert: "line\n" },
     ],
-    // What the other made bold stays. (Where both did, it stays if theirs was the later.)
+    // What the other made bold stays. (Where both did as well.)
     undone: [
       { insert: "bold " }, { insert: "from both", attributes: BOLD }, { insert: "\ns" },
       { insert: "econd ", attributes: { link: "https://example.org/" } }, { insert: "line\n" },
