@@ -231,9 +231,17 @@ impl Relay {
         #[cfg(unix)]
         {
             let path = settings.data.join(doc::SOCKET);
-            let socket = doc::socket::Socket::bind(&path).map_err(|source| StartError::Socket { path, source })?;
-            let desk = doc::desk::Desk::new(Arc::clone(&store), doc::editor::Editor::Rooms(Arc::clone(&core)));
-            tasks.spawn(socket.serve(Arc::new(desk)));
+            match doc::socket::Socket::bind(&path) {
+                Ok(socket) => {
+                    let desk = doc::desk::Desk::new(Arc::clone(&store), doc::editor::Editor::Rooms(Arc::clone(&core)));
+                    tasks.spawn(socket.serve(Arc::new(desk)));
+                }
+                // The system's limit for such paths is about 100 bytes: no reason not to serve.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                    tracing::warn!(path = %path.display(), %error, "there is no admin socket: `inkwire doc` needs the relay stopped");
+                }
+                Err(source) => return Err(StartError::Socket { path, source }),
+            }
         }
         let url = format!("{scheme}://{}", settings.listen.with_port(port));
         tracing::info!(url, data = %settings.data.display(), "the relay serves");

@@ -53,6 +53,11 @@ pub struct Finding {
 /// Every call may be dropped at any await and repeated, like those of [`Store`](crate::Store).
 #[async_trait]
 pub trait Archive: Send + Sync {
+    /// Whether the engine keeps older snapshots and names: then [`keep`](Self::keep) does.
+    fn keeps_history(&self) -> bool {
+        true
+    }
+
     /// Up to `limit` documents that have something stored, in the order of their keys, after `after`.
     ///
     /// # Errors
@@ -97,7 +102,7 @@ pub trait Archive: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Refused`] when another snapshot has the name, [`StoreError::Deleted`] when the document was deleted, else as
+    /// [`StoreError::Refused`] when another snapshot has the name or the engine keeps none, [`StoreError::Deleted`] when the document was deleted, else as
     /// for [`Store::commit_snapshot`](crate::Store::commit_snapshot).
     async fn keep(
         &self,

@@ -9,8 +9,8 @@ use crate::archive::{Archive, Finding};
 use crate::error::StoreError;
 use crate::store::{DocumentKey, Loaded, Store, StoredSnapshot};
 
-/// Documents whose keys are asked for at a time.
-const PAGE: usize = 256;
+/// Documents whose keys are asked for at a time: some engines read all keys for each page.
+const PAGE: usize = 65_536;
 
 /// How much was read.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -7,7 +7,7 @@
 //! - [`address`]: `scylla://…` as a person writes it.
 //! - [`cluster`]: the statements, as a trait. [`driver`]: by the driver of ScyllaDB. [`model`]: in memory, with failures.
 //! - [`fence`], [`segments`], [`split`], [`retry`], `arrival`, `head`: rules without I/O.
-//! - `lane`: writing. `load`: reading. `commit`: snapshots. `sweep`: deleting what they cover. `engine`: what these share.
+//! - `archive`: lists and deleting. `lane`: writing. `load`: reading. `commit`: snapshots. `sweep`: deleting what they cover. `engine`: what these share.
 
 pub mod address;
 pub mod cluster;
@@ -18,6 +18,7 @@ pub mod retry;
 pub mod segments;
 pub mod split;
 
+mod archive;
 mod arrival;
 mod commit;
 mod engine;
@@ -50,6 +51,7 @@ use self::fence::Rules;
 use self::lane::Request;
 use self::retry::Patience;
 use self::segments::Size;
+use crate::archive::Archive;
 use crate::error::StoreError;
 use crate::store::{Append, DocumentKey, Loaded, Store};
 
@@ -172,6 +174,7 @@ fn table(name: &str) -> PathBuf {
 impl Store for ScyllaStore {
     async fn load(&self, document: &DocumentKey) -> Result<Loaded, StoreError> {
         self.engine.check_open()?;
+        self.engine.check_alive(document).await?;
         load::load(&self.engine, document).await
     }
 
@@ -207,6 +210,7 @@ impl Store for ScyllaStore {
         actors: Vec<ActorRecord>,
     ) -> Result<(), StoreError> {
         self.engine.check_open()?;
+        self.engine.check_alive(document).await?;
         commit::commit(&self.engine, document, snapshot, version, actors).await
     }
 
@@ -219,6 +223,10 @@ impl Store for ScyllaStore {
     async fn health(&self) -> Result<(), StoreError> {
         self.engine.check_open()?;
         self.engine.cluster.health().await.map_err(store_error)
+    }
+
+    fn archive(&self) -> Option<&dyn Archive> {
+        Some(self)
     }
 
     async fn close(&self) {

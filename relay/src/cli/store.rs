@@ -113,7 +113,7 @@ async fn copy_and_compare(source: &dyn Store, target: &dyn Store) -> Result<Exit
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} documents, {msg}, {eta} left")?);
     let told = bar.clone();
     let done = copy(source, target, move |progress| {
-        let Progress { documents, rows, snapshots, bytes } = progress;
+        let Progress { documents, rows, snapshots, bytes, .. } = progress;
         told.set_position(documents);
         told.set_message(format!("{rows} rows, {snapshots} snapshots, {bytes} bytes written"));
     });
@@ -127,7 +127,10 @@ async fn copy_and_compare(source: &dyn Store, target: &dyn Store) -> Result<Exit
         }
     });
     let compared = compared.await?;
-    let Progress { rows, snapshots, bytes, .. } = done;
+    let Progress { rows, snapshots, bytes, left_out, .. } = done;
+    if left_out > 0 {
+        println!("{left_out} older or named snapshots were left out: the target's engine keeps none");
+    }
     println!(
         "{compared} documents compared, {differences} differences; {rows} rows, {snapshots} snapshots, {bytes} bytes written"
     );

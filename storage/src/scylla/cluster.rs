@@ -185,6 +185,16 @@ pub trait Cluster: fmt::Debug + Send + Sync + 'static {
     /// One chunk; `None` when it is not there.
     async fn chunk(&self, document: &DocumentKey, snapshot: SnapshotId, number: u32) -> Result<Option<Bytes>, Failure>;
 
+    /// Up to `limit` documents that have a listed segment or snapshot, in the order of their keys, after `after`. Reads the lists of
+    /// all documents: for copies and checks.
+    async fn documents(&self, after: Option<&DocumentKey>, limit: usize) -> Result<Vec<DocumentKey>, Failure>;
+
+    /// Up to `limit` names that were deleted once, with their incarnations, in the order of names, after `after`. Reads all of them.
+    async fn deleted(&self, after: Option<&str>, limit: usize) -> Result<Vec<DocumentKey>, Failure>;
+
+    /// Says in which incarnation a name goes on, at a time in microseconds: of two that are said the later one stays.
+    async fn set_incarnation(&self, name: &str, incarnation: u64, at: i64) -> Result<(), Failure>;
+
     /// The current incarnation of the document called `name`; `None` when it was never deleted.
     async fn incarnation(&self, name: &str) -> Result<Option<u64>, Failure>;
 

@@ -108,6 +108,22 @@ impl Driver {
         Ok(Page { rows: rows(result)?.into_iter().map(row).collect::<Result<_, _>>()?, next })
     }
 
+    /// All keys of documents that a statement gives, page by page.
+    async fn keys(
+        &self,
+        statement: &PreparedStatement,
+        mut each: impl FnMut(DocumentKey) + Send,
+    ) -> Result<(), Failure> {
+        let mut place = Some(Place::default());
+        while let Some(from) = place {
+            let row = |(name, incarnation): (String, i64)| Ok(DocumentKey::new(name, incarnation.cast_unsigned()));
+            let page = self.page(statement, (), from, row).await?;
+            page.rows.into_iter().for_each(&mut each);
+            place = page.next;
+        }
+        Ok(())
+    }
+
     /// All rows of a short answer, page by page.
     async fn all<T, R>(
         &self,
@@ -126,6 +142,31 @@ impl Driver {
             place = page.next;
         }
         Ok(all)
+    }
+}
+
+/// The first few keys of many.
+struct Smallest {
+    keys: std::collections::BTreeSet<DocumentKey>,
+    limit: usize,
+}
+
+impl Smallest {
+    fn new(limit: usize) -> Self {
+        Self { keys: std::collections::BTreeSet::new(), limit }
+    }
+
+    fn take(&mut self, key: DocumentKey) {
+        if self.keys.len() < self.limit || self.keys.last().is_some_and(|last| key < *last) {
+            self.keys.insert(key);
+            if self.keys.len() > self.limit {
+                self.keys.pop_last();
+            }
+        }
+    }
+
+    fn into_sorted(self) -> Vec<DocumentKey> {
+        self.keys.into_iter().collect()
     }
 }
 
@@ -306,6 +347,36 @@ impl Cluster for Driver {
         let values = (name, incarnation, snapshot.0.cast_signed(), number.cast_signed());
         let found: Vec<(Vec<u8>,)> = rows(self.run(&self.statements().await?.chunk, values).await?)?;
         Ok(found.into_iter().next().map(|(bytes,)| bytes.into()))
+    }
+
+    async fn documents(&self, after: Option<&DocumentKey>, limit: usize) -> Result<Vec<DocumentKey>, Failure> {
+        let statements = self.statements().await?;
+        let mut first = Smallest::new(limit);
+        for statement in [&statements.segment_partitions, &statements.snapshot_partitions] {
+            self.keys(statement, |key| {
+                if Some(&key) > after {
+                    first.take(key);
+                }
+            })
+            .await?;
+        }
+        Ok(first.into_sorted())
+    }
+
+    async fn deleted(&self, after: Option<&str>, limit: usize) -> Result<Vec<DocumentKey>, Failure> {
+        let mut first = Smallest::new(limit);
+        self.keys(&self.statements().await?.names, |key| {
+            if Some(&*key.name) > after {
+                first.take(key);
+            }
+        })
+        .await?;
+        Ok(first.into_sorted())
+    }
+
+    async fn set_incarnation(&self, name: &str, incarnation: u64, at: i64) -> Result<(), Failure> {
+        let values = (name, incarnation.cast_signed(), at);
+        self.run(&self.statements().await?.set_incarnation, values).await.map(drop)
     }
 
     async fn incarnation(&self, name: &str) -> Result<Option<u64>, Failure> {

@@ -121,6 +121,16 @@ impl Engine {
         if self.is_closed() { Err(StoreError::Closed) } else { Ok(()) }
     }
 
+    /// Refuses a document that was deleted: its name goes on in another incarnation.
+    pub(super) async fn check_alive(&self, document: &DocumentKey) -> Result<(), StoreError> {
+        match self.patiently(|| self.cluster.incarnation(&document.name)).await.map_err(store_error)? {
+            Some(incarnation) if incarnation != document.incarnation => {
+                Err(StoreError::Deleted { document: document.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Sends a statement until it succeeds, is refused, or patience ends.
     pub(super) async fn patiently<T, F>(&self, mut statement: impl FnMut() -> F) -> Result<T, Failure>
     where

@@ -217,6 +217,8 @@ async fn current(engine: &Engine, lane: &Lane, size: Size) -> Result<Current, St
     let segment = SegmentId(random()?);
     // Nobody can have sealed it before it was listed, so this moment is as good as a read that begins now.
     let read = Instant::now();
+    // Deleting seals all segments: whoever is sent on from one of them finds here that there is nothing to go on with.
+    engine.check_alive(&lane.document).await?;
     engine.patiently(|| engine.cluster.list_segment(&lane.document, segment)).await.map_err(store_error)?;
     let current = Current { segment, size, limit: engine.options.segment, read };
     *lane.current.lock() = Some(current);

@@ -206,6 +206,40 @@ async fn read_segment(
     Ok(size)
 }
 
+/// All rows of one segment, in the order in which they arrived, covered ones too.
+pub(super) async fn segment_log(
+    engine: &Engine,
+    document: &DocumentKey,
+    segment: SegmentId,
+) -> Result<Vec<inkwire_protocol::record::LogRecord>, StoreError> {
+    let mut rows = Vec::new();
+    read_segment(engine, document, segment, &mut rows).await?;
+    rows.sort_unstable_by_key(|row| (row.arrival, row.key()));
+    Ok(rows.into_iter().map(|row| row.record).collect())
+}
+
+/// One listed snapshot; `None` when it is gone.
+pub(super) async fn snapshot(
+    engine: &Engine,
+    document: &DocumentKey,
+    row: &SnapshotRow,
+) -> Result<Option<StoredSnapshot>, StoreError> {
+    let Some(heads) = heads(engine, document, std::slice::from_ref(row)).await? else { return Ok(None) };
+    let Some((row, head)) = heads.into_iter().next() else { return Ok(None) };
+    let snapshot = body(engine, document, &row, &head).await?;
+    Ok(snapshot.map(|snapshot| StoredSnapshot { snapshot, version: head.version, actors: head.actors }))
+}
+
+/// Which listed snapshots no other covers: the numbers of those that opening reads.
+pub(super) async fn current(
+    engine: &Engine,
+    document: &DocumentKey,
+    listed: &[SnapshotRow],
+) -> Result<Vec<SnapshotId>, StoreError> {
+    let heads = heads(engine, document, listed).await?.unwrap_or_default();
+    Ok(undominated(heads).into_iter().map(|(row, _)| row.id).collect())
+}
+
 /// The rows that are not covered, each once, in the order in which they arrived.
 fn in_order(
     engine: &Engine,

@@ -55,6 +55,12 @@ pub enum Statement {
     WriteChunk,
     /// [`Cluster::chunk`]
     Chunk,
+    /// [`Cluster::documents`]
+    Documents,
+    /// [`Cluster::deleted`]
+    Deleted,
+    /// [`Cluster::set_incarnation`]
+    SetIncarnation,
     /// [`Cluster::incarnation`]
     Incarnation,
     /// [`Cluster::health`]
@@ -103,7 +109,7 @@ struct Tables {
     log: HashMap<(DocumentKey, SegmentId), Partition>,
     snapshots: HashMap<DocumentKey, BTreeMap<SnapshotId, (SnapshotRow, bool)>>,
     chunks: HashMap<(DocumentKey, SnapshotId, u32), Bytes>,
-    incarnations: HashMap<String, u64>,
+    incarnations: BTreeMap<String, (i64, u64)>,
 }
 
 /// The cluster; clones share it.
@@ -335,8 +341,40 @@ impl Cluster for ModelCluster {
         self.run(Statement::Chunk, |tables| tables.chunks.get(&(document.clone(), snapshot, number)).cloned()).await
     }
 
+    async fn documents(&self, after: Option<&DocumentKey>, limit: usize) -> Result<Vec<DocumentKey>, Failure> {
+        self.run(Statement::Documents, |tables| {
+            let has_segment =
+                |entries: &BTreeMap<SegmentId, Life>| entries.values().any(|life| *life != Life::Unlisted);
+            let segments = tables.segments.iter().filter(|(_, entries)| has_segment(entries)).map(|(key, _)| key);
+            let is_listed =
+                |entries: &BTreeMap<SnapshotId, (SnapshotRow, bool)>| entries.values().any(|(_, listed)| *listed);
+            let snapshots = tables.snapshots.iter().filter(|(_, entries)| is_listed(entries)).map(|(key, _)| key);
+            let keys: std::collections::BTreeSet<&DocumentKey> =
+                segments.chain(snapshots).filter(|key| Some(*key) > after).collect();
+            keys.into_iter().take(limit).cloned().collect()
+        })
+        .await
+    }
+
+    async fn deleted(&self, after: Option<&str>, limit: usize) -> Result<Vec<DocumentKey>, Failure> {
+        self.run(Statement::Deleted, |tables| {
+            let beyond = tables.incarnations.iter().filter(|(name, _)| Some(name.as_str()) > after);
+            beyond.take(limit).map(|(name, (_, incarnation))| DocumentKey::new(name.as_str(), *incarnation)).collect()
+        })
+        .await
+    }
+
+    async fn set_incarnation(&self, name: &str, incarnation: u64, at: i64) -> Result<(), Failure> {
+        self.run(Statement::SetIncarnation, |tables| {
+            let known = tables.incarnations.entry(name.to_owned()).or_insert((at, incarnation));
+            *known = (*known).max((at, incarnation));
+        })
+        .await
+    }
+
     async fn incarnation(&self, name: &str) -> Result<Option<u64>, Failure> {
-        self.run(Statement::Incarnation, |tables| tables.incarnations.get(name).copied()).await
+        self.run(Statement::Incarnation, |tables| tables.incarnations.get(name).map(|(_, incarnation)| *incarnation))
+            .await
     }
 
     async fn health(&self) -> Result<(), Failure> {

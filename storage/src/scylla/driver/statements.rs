@@ -35,6 +35,10 @@ pub(super) struct Statements {
     pub(super) delete_chunks: PreparedStatement,
     pub(super) write_chunk: PreparedStatement,
     pub(super) chunk: PreparedStatement,
+    pub(super) segment_partitions: PreparedStatement,
+    pub(super) snapshot_partitions: PreparedStatement,
+    pub(super) names: PreparedStatement,
+    pub(super) set_incarnation: PreparedStatement,
     pub(super) incarnation: PreparedStatement,
     pub(super) format: PreparedStatement,
 }
@@ -100,6 +104,11 @@ impl Statements {
             )
             .await?,
             chunk: prepare(&format!("SELECT bytes FROM KS.snapshot_chunks WHERE {snapshot} AND n = ?")).await?,
+            // Every partition of the lists, in the order of tokens: page by page.
+            segment_partitions: prepare("SELECT DISTINCT document, incarnation FROM KS.segments").await?,
+            snapshot_partitions: prepare("SELECT DISTINCT document, incarnation FROM KS.snapshots").await?,
+            names: prepare("SELECT document, incarnation FROM KS.documents").await?,
+            set_incarnation: prepare("INSERT INTO KS.documents (document, incarnation) VALUES (?, ?) USING TIMESTAMP ?").await?,
             incarnation: prepare("SELECT incarnation FROM KS.documents WHERE document = ?").await?,
             format: prepare("SELECT value FROM KS.meta WHERE key = 'format'").await?,
         };
@@ -118,6 +127,7 @@ impl Statements {
             &mut self.seal_segment,
             &mut self.unlist_segment,
             &mut self.unlist_snapshot,
+            &mut self.set_incarnation,
         ] {
             step.set_consistency(Consistency::EachQuorum);
         }
