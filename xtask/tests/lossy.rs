@@ -1,10 +1,12 @@
-//! A path that loses one packet in twenty, 25 ms long each way, between a real relay and native clients.
+//! A path that loses one packet in twenty, 25 ms long each way, between a real relay and native clients; and a narrow one.
 //!
 //! Nothing here measures time: `cargo xtask measure lossy` does. `INKWIRE_LOSSY_SEED` says which packets are lost, as far as the
 //! operating system's timing lets it.
 
 #[path = "support/http.rs"]
 mod http;
+#[path = "lossy/narrow.rs"]
+mod narrow;
 #[path = "support/proxy.rs"]
 mod proxy;
 #[expect(dead_code, reason = "others kill it")]
