@@ -106,6 +106,8 @@ pub struct Client {
     control_decoder: StreamDecoder,
     events: VecDeque<Event>,
     copies: copies::Copies,
+    /// Of the last presence state of any document: a document that is closed and opened again in one session goes on after it.
+    presence_sequence: u32,
     now: Duration,
 }
 
@@ -158,6 +160,7 @@ impl Client {
             control_decoder: StreamDecoder::new(),
             events: VecDeque::new(),
             copies: copies::Copies::default(),
+            presence_sequence: 0,
             now: Duration::ZERO,
         }
     }

@@ -18,6 +18,7 @@
 mod assembly;
 mod difference;
 mod editing;
+mod moved;
 mod outbox;
 mod presence;
 mod receive;
@@ -557,7 +558,7 @@ impl Replica {
         // What could be undone still can be; what is made again is no new edit.
         self.document.adopt_undo(&mut old);
         self.document.undo_pause(true);
-        let lost = self.remake();
+        let lost = self.remake(&old);
         self.document.undo_pause(false);
         self.refuse(lost);
         self.news.status = true;

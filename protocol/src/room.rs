@@ -201,7 +201,7 @@ impl Room {
             return Err((Code::Overloaded, format!("more than {MAX_QUEUED_FRAMES} answers wait to be read")));
         }
         match frame {
-            Frame::Batch(frame) => self.receive_batch(clock, id, frame.into_parts().0),
+            Frame::Batch(frame) => self.receive_batch(clock, id, frame.into_parts().0, None),
             Frame::Offer(frame) => self.receive_offer(clock, id, frame),
             Frame::Presence(frame) => self.receive_presence(clock, id, frame),
             Frame::Release(frame) => {

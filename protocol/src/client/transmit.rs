@@ -45,13 +45,13 @@ impl Client {
     /// Documents take turns.
     fn poll_documents(&mut self, lanes: Lanes) -> Option<Transmit> {
         let (now, config, copies) = (self.now, &self.config, self.copies.sending(&self.config, self.now));
-        let sent = &mut self.copies.counts.sent;
+        let (sent, sequence) = (&mut self.copies.counts.sent, &mut self.presence_sequence);
         let mut poll = |(id, document): (&DocumentId, &mut OpenDocument)| {
             if let Some(copy) = document.copies.poll(now) {
                 *sent += 1;
                 return Some((*id, Transmit::Datagram(copy)));
             }
-            poll_document(document, now, lanes, config, copies).map(|transmit| (*id, transmit))
+            poll_document(document, now, lanes, config, copies, sequence).map(|transmit| (*id, transmit))
         };
         let later = (Bound::Excluded(self.turn), Bound::Unbounded);
         let found = self.documents.range_mut(later).find_map(&mut poll);
@@ -69,9 +69,10 @@ fn poll_document(
     lanes: Lanes,
     config: &ClientConfig,
     copies: bool,
+    sequence: &mut u32,
 ) -> Option<Transmit> {
     let channel = document.lane?;
-    if let Some(presence) = document.replica.poll_presence(now) {
+    if let Some(presence) = document.replica.poll_presence(now, sequence) {
         let frame = Frame::from(presence).encode();
         let datagram = match lanes {
             Lanes::Streams => wire::encode_datagram(channel, &frame),

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use inkwire_document::Batch;
 
 use crate::Chain;
@@ -13,10 +14,18 @@ const OVERHEAD_BYTES: usize = 96;
 #[derive(Clone, Debug)]
 pub(super) struct Own {
     pub(super) batch: Batch,
+    /// The relay took it: proves that to a relay that has lost it.
+    pub(super) receipt: Option<Bytes>,
     /// Edits of the application that end with this batch: they are durable once it is.
     pub(super) edits: u64,
     /// How often they were made again.
     pub(super) remakes: u8,
+}
+
+impl Own {
+    fn bytes(&self) -> usize {
+        OVERHEAD_BYTES + self.batch.operations.len() + self.receipt.as_ref().map_or(0, Bytes::len)
+    }
 }
 
 /// Own batches in the order of their counters, from the first that is not durable. Its size is bounded by the replica,
@@ -46,9 +55,10 @@ impl Outbox {
     }
 
     pub(super) fn push_remade(&mut self, batch: Batch, edits: u64, remakes: u8) {
-        self.bytes += batch.operations.len() + OVERHEAD_BYTES;
+        let own = Own { batch, receipt: None, edits, remakes };
+        self.bytes += own.bytes();
         self.edits += edits;
-        self.batches.push_back(Own { batch, edits, remakes });
+        self.batches.push_back(own);
     }
 
     /// Counts edits that took no operation: they are as safe as what was written before them.
@@ -91,7 +101,19 @@ impl Outbox {
 
     /// Whether a batch of the own actor that came from elsewhere is none of these.
     pub(super) fn is_foreign(&self, batch: &Batch) -> bool {
-        batch.last() > self.settled.0 && !self.batches.iter().any(|own| own.batch == *batch)
+        let own = self.batches.get(self.batches.partition_point(|own| own.batch.first < batch.first));
+        batch.last() > self.settled.0 && own.is_none_or(|own| own.batch != *batch)
+    }
+
+    /// Keeps the receipt of a batch that is here: a copy, because it comes as a slice of a read buffer. Returns whether it is.
+    pub(super) fn keep_receipt(&mut self, batch: &Batch, receipt: &Bytes) -> bool {
+        let index = self.batches.partition_point(|own| own.batch.first < batch.first);
+        let Some(own) = self.batches.get_mut(index).filter(|own| own.batch == *batch) else { return false };
+        if own.receipt.is_none() {
+            own.receipt = Some(Bytes::copy_from_slice(receipt));
+            self.bytes += receipt.len();
+        }
+        true
     }
 
     /// Whether the relay has something up to `counter` that was never sent from here.
@@ -100,12 +122,12 @@ impl Outbox {
     }
 
     /// The next batch to send.
-    pub(super) fn send(&mut self) -> Option<&Batch> {
+    pub(super) fn send(&mut self) -> Option<&Own> {
         let own = self.batches.get(self.sent)?;
         self.sent += 1;
         self.sent_edits += own.edits;
         self.sent_through = self.sent_through.max(own.batch.last());
-        Some(&own.batch)
+        Some(own)
     }
 
     /// Everything up to `counter` is durable. Says whether that was news.
@@ -116,7 +138,7 @@ impl Outbox {
             let Batch { first, count, operations, .. } = &own.batch;
             let chain = self.settled.1.map(|chain| chain.then(*first, *count, &Digest::of(operations)));
             self.settled = (own.batch.last(), chain);
-            self.bytes -= own.batch.operations.len() + OVERHEAD_BYTES;
+            self.bytes -= own.bytes();
             self.edits -= own.edits;
             self.durable_edits += own.edits;
             if self.sent > 0 {
@@ -152,7 +174,7 @@ impl Outbox {
             *self = Self { durable_edits: self.durable_edits, ..Self::default() };
         }
         for own in taken.iter().filter(|_| kept > 0) {
-            self.bytes -= own.batch.operations.len() + OVERHEAD_BYTES;
+            self.bytes -= own.bytes();
             self.edits -= own.edits;
         }
         taken
@@ -192,7 +214,6 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
     use inkwire_document::Actor;
 
     fn batch(first: u64, count: u32) -> Batch {
@@ -210,8 +231,8 @@ mod tests {
             outbox.push(batch(1 + number * 2, 2), 10);
         }
         assert_eq!(counts(&outbox), (40, 0, 0));
-        assert_eq!(outbox.send().map(|batch| batch.first), Some(1));
-        assert_eq!(outbox.send().map(|batch| batch.first), Some(3));
+        assert_eq!(outbox.send().map(|own| own.batch.first), Some(1));
+        assert_eq!(outbox.send().map(|own| own.batch.first), Some(3));
         assert_eq!(counts(&outbox), (20, 20, 0));
         assert!(!outbox.durable(1), "half a batch is none");
         assert!(outbox.durable(2));
@@ -220,10 +241,10 @@ mod tests {
         assert_eq!(counts(&outbox), (30, 0, 10));
         assert_eq!(outbox.resume_after(4), Ok(()));
         assert_eq!(counts(&outbox), (20, 10, 10));
-        assert_eq!(outbox.send().map(|batch| batch.first), Some(5));
+        assert_eq!(outbox.send().map(|own| own.batch.first), Some(5));
         assert_eq!(outbox.resume_after(1), Err(Gone), "3 is there, 2 is not");
         assert_eq!(outbox.resume_after(2), Ok(()));
-        assert_eq!(outbox.send().map(|batch| batch.first), Some(3));
+        assert_eq!(outbox.send().map(|own| own.batch.first), Some(3));
         assert!(outbox.durable(8), "durable also covers what this connection has not sent");
         assert_eq!(counts(&outbox), (0, 0, 40));
         assert_eq!((outbox.bytes(), outbox.is_empty()), (0, true));
@@ -233,7 +254,10 @@ mod tests {
         assert_eq!(counts(&outbox), (2, 0, 41));
         outbox.push(batch(10, 2), 5);
         outbox.push(batch(12, 2), 5);
-        assert_eq!(outbox.send().map(|batch| batch.first), Some(9));
+        assert_eq!(outbox.send().map(|own| own.batch.first), Some(9));
+        assert!(outbox.keep_receipt(&batch(12, 2), &Bytes::from_static(b"receipt")));
+        assert!(!outbox.keep_receipt(&batch(11, 2), &Bytes::from_static(b"another's")));
+        assert_eq!(outbox.bytes(), 3 * (3 + OVERHEAD_BYTES) + 7);
         assert_eq!(outbox.take_from(12).len(), 1);
         assert_eq!((counts(&outbox), outbox.last()), ((7, 0, 41), Some(11)), "what comes before stays");
         assert_eq!(outbox.bytes(), 2 * (3 + OVERHEAD_BYTES));

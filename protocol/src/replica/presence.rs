@@ -28,7 +28,6 @@ pub struct Peer {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Presence {
     own: Option<Bytes>,
-    sequence: u32,
     unsent: bool,
     last_sent: Option<Duration>,
     peers: OrderedMap<u64, Peer>,
@@ -94,12 +93,12 @@ impl Presence {
     }
 
     /// The state to send now, if one is due.
-    pub(super) fn poll(&mut self, now: Duration) -> Option<frame::Presence> {
+    pub(super) fn poll(&mut self, now: Duration, sequence: &mut u32) -> Option<frame::Presence> {
         self.own_due().filter(|due| *due <= now)?;
         self.unsent = false;
         self.last_sent = Some(now);
-        self.sequence = self.sequence.wrapping_add(1);
-        Some(frame::Presence { sequence: self.sequence, state: self.own.clone() })
+        *sequence = sequence.wrapping_add(1);
+        Some(frame::Presence { sequence: *sequence, state: self.own.clone() })
     }
 
     /// Takes in others' states, the latest of each session; says whether anything changed.
@@ -151,19 +150,20 @@ mod tests {
     #[test]
     fn the_own_state_is_paced_repeated_and_taken_away() {
         let at = Duration::from_millis;
-        let mut presence = Presence::default();
-        assert_eq!(presence.poll(at(0)), None, "nothing was set");
+        let (mut presence, mut last) = (Presence::default(), 0);
+        let mut poll = |presence: &mut Presence, now| presence.poll(now, &mut last);
+        assert_eq!(poll(&mut presence, at(0)), None, "nothing was set");
         presence.set(Some(Bytes::from_static(b"1")));
-        assert_eq!(presence.poll(at(0)).map(|frame| frame.sequence), Some(1));
+        assert_eq!(poll(&mut presence, at(0)).map(|frame| frame.sequence), Some(1));
         presence.set(Some(Bytes::from_static(b"2")));
         presence.set(Some(Bytes::from_static(b"3")));
-        assert_eq!(presence.poll(at(32)), None);
-        assert_eq!(presence.poll(at(33)).and_then(|frame| frame.state), Some(Bytes::from_static(b"3")));
+        assert_eq!(poll(&mut presence, at(32)), None);
+        assert_eq!(poll(&mut presence, at(33)).and_then(|frame| frame.state), Some(Bytes::from_static(b"3")));
         assert_eq!(presence.due(), Some(at(33) + PRESENCE_REFRESH));
-        assert!(presence.poll(at(33) + PRESENCE_REFRESH).is_some());
+        assert!(poll(&mut presence, at(33) + PRESENCE_REFRESH).is_some());
         presence.set(None);
-        let last = presence.poll(at(60_000));
-        assert_eq!(last.map(|frame| (frame.sequence, frame.state)), Some((4, None)));
+        let gone = poll(&mut presence, at(60_000));
+        assert_eq!(gone.map(|frame| (frame.sequence, frame.state)), Some((4, None)));
         assert_eq!(presence.due(), None);
         presence.restart();
         assert_eq!(presence.due(), None, "a new session never saw a state");

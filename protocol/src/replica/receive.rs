@@ -223,7 +223,8 @@ impl Replica {
 
     fn on_batch(&mut self, frame: frame::Batch) {
         let (batch, receipt) = frame.into_parts();
-        if self.writer.as_ref().is_some_and(|writer| writer.actor == batch.actor) && self.outbox.is_foreign(&batch) {
+        let own = self.writer.as_ref().is_some_and(|writer| writer.actor == batch.actor);
+        if own && self.outbox.is_foreign(&batch) {
             return self.rebuild(Code::ActorReused, "another replica writes as this one's actor");
         }
         self.recognise(&batch);
@@ -246,6 +247,8 @@ impl Replica {
         }
         let durable = self.durable.get(&batch.actor);
         match receipt {
+            // Not what was written as the own actor before this replica had it.
+            Some(receipt) if own && self.outbox.keep_receipt(&batch, &receipt) => {}
             Some(receipt) if batch.last() > durable => {
                 self.retained.push(&batch, &receipt, self.config.retained_bytes);
             }

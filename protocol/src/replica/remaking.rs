@@ -2,14 +2,15 @@
 //!
 //! A batch that was refused, and those after it, are nobody's: their actor is retired. What they did is read from their own
 //! operations, whose references mean the same in every replica, and done again on the rebuilt document: an insert after the
-//! character that it came after, a deletion of the characters that are still there, a map's key with the time of now. The
-//! difference between two views would do as well for the text of one who is alone; with others it cannot tell what they did
-//! meanwhile from what was taken back.
+//! character that it came after, or after the nearest before that which is left; a deletion of the characters that are still
+//! there; a map's key with the time of now. The difference between two views would do as well for the text of one who is alone;
+//! with others it cannot tell what they did meanwhile from what was taken back.
 
 use inkwire_document::batch::Edit;
 use inkwire_document::{Actor, Anchor, Batch, Document, Dot, HybridTime, Limits, Position, Unit};
 
 use super::Replica;
+use super::moved::Moved;
 use super::outbox::Own;
 use crate::Code;
 
@@ -28,35 +29,6 @@ pub(super) struct Taken {
     doubtful: bool,
     /// It may not be made again.
     lost: bool,
-}
-
-/// Where the scalars of remade inserts are now.
-#[derive(Debug, Default)]
-struct Moved(Vec<(Dot, u64, Dot)>);
-
-impl Moved {
-    fn add(&mut self, document: &mut Document, old: Dot, length: u64, new: Dot) {
-        document.undo_moved(old, length as u32, new);
-        self.0.push((old, length, new));
-    }
-
-    fn find(&self, dot: Dot) -> Dot {
-        let within = |(old, length, _): &&(Dot, u64, Dot)| {
-            old.actor == dot.actor && (old.counter..old.counter + length).contains(&dot.counter)
-        };
-        match self.0.iter().rev().find(within) {
-            Some((old, _, new)) => Dot::new(new.actor, new.counter + (dot.counter - old.counter)),
-            None => dot,
-        }
-    }
-
-    fn anchor(&self, anchor: Anchor) -> Anchor {
-        match anchor {
-            Anchor::After(dot) => Anchor::After(self.find(dot)),
-            Anchor::Before(dot) => Anchor::Before(self.find(dot)),
-            Anchor::Start | Anchor::End => anchor,
-        }
-    }
 }
 
 /// The dots of runs, one by one.
@@ -121,9 +93,9 @@ impl Replica {
         }
     }
 
-    /// Makes again what was taken back. Returns how many edits could not be.
-    pub(super) fn remake(&mut self) -> u64 {
-        let (mut lost, mut moved) = (0, Moved::default());
+    /// Makes again what was taken back from what `old` shows. Returns how many edits could not be.
+    pub(super) fn remake(&mut self, old: &Document) -> u64 {
+        let (mut lost, mut moved) = (0, Moved::new(old));
         let writer = self.writer.as_ref().map(|writer| writer.actor);
         for taken in std::mem::take(&mut self.taken) {
             let Taken { own, there, foreign, doubtful, lost: given_up } = taken;
@@ -164,7 +136,7 @@ impl Replica {
     }
 
     /// Whether all of the batch could be made again. What could not goes back to the application.
-    fn remake_batch(&mut self, actor: Actor, batch: &Batch, moved: &mut Moved) -> bool {
+    fn remake_batch(&mut self, actor: Actor, batch: &Batch, moved: &mut Moved<'_>) -> bool {
         let Ok(edits) = batch.edits(&Limits::STANDARD) else {
             self.refused.push_batch(batch);
             return false;
@@ -180,13 +152,12 @@ impl Replica {
         whole
     }
 
-    fn remake_edit(&mut self, (retired, actor): (Actor, Actor), root: &str, edit: Edit, moved: &mut Moved) -> bool {
+    fn remake_edit(&mut self, (retired, actor): (Actor, Actor), root: &str, edit: Edit, moved: &mut Moved<'_>) -> bool {
         match edit {
             Edit::Insert { first, left, text } => {
-                let anchor = left.map_or(Anchor::Start, |left| Anchor::After(moved.find(left)));
+                let at = moved.behind_character(&self.document, root, left);
                 let next = self.document.next_counter().unwrap_or(1);
-                let at = self.document.anchored(root, anchor, Unit::Scalar);
-                let made = at.is_some_and(|at| self.document.insert(root, Position::Scalar(at), &text).is_ok());
+                let made = self.document.insert(root, Position::Scalar(at), &text).is_ok();
                 if made {
                     let old = Dot::new(retired, first);
                     moved.add(&mut self.document, old, text.chars().count() as u64, Dot::new(actor, next));
@@ -202,10 +173,10 @@ impl Replica {
                 }
             }
             Edit::ListInsert { first, left, values } => {
+                let at = moved.behind_element(&self.document, root, left);
                 let next = self.document.next_counter().unwrap_or(1);
-                let at = self.document.list_index_after(root, left.map(|left| moved.find(left)));
                 let count = values.len() as u64;
-                let made = at.is_some_and(|at| self.document.list_insert(root, at, values).is_ok());
+                let made = self.document.list_insert(root, at, values).is_ok();
                 if made {
                     moved.add(&mut self.document, Dot::new(retired, first), count, Dot::new(actor, next));
                 }

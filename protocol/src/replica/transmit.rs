@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use inkwire_document::Batch;
 
+use super::outbox::Own;
 use super::{Phase, Replica};
 use crate::frame::{self, Channel, Claim, Frame, Options};
 use crate::vectors::split_open;
@@ -45,12 +46,17 @@ impl Replica {
             self.hold(&batch);
             return Some(frame::Offer::new(batch, receipt).into());
         }
-        let batch = self.outbox.send()?.clone();
+        let Own { batch, receipt, .. } = self.outbox.send()?;
+        let (batch, receipt) = (batch.clone(), receipt.clone());
         self.news.status = true;
         if self.sealed.is_some() {
             self.hold(&batch);
         }
-        Some(frame::Batch::new(batch, None).into())
+        // A relay that took it once takes it again, whatever its clock says now.
+        Some(match receipt {
+            Some(receipt) => frame::Offer::new(batch, receipt).into(),
+            None => frame::Batch::new(batch, None).into(),
+        })
     }
 
     /// A replica that was rebuilt lacks what only it can bring back, and the relay sends neither an offer nor a batch to the
@@ -90,9 +96,10 @@ impl Replica {
     }
 
     /// The own presence, when it is due: for a datagram where there are some, else for the lane.
-    pub(crate) fn poll_presence(&mut self, now: Duration) -> Option<frame::Presence> {
+    /// `sequence` is the last that the session has used.
+    pub(crate) fn poll_presence(&mut self, now: Duration, sequence: &mut u32) -> Option<frame::Presence> {
         self.news.presence |= self.presence.expire(now);
-        matches!(self.phase, Phase::Syncing | Phase::Live).then(|| self.presence.poll(now)).flatten()
+        matches!(self.phase, Phase::Syncing | Phase::Live).then(|| self.presence.poll(now, sequence)).flatten()
     }
 
     /// When presence is due.

@@ -17,6 +17,9 @@ use std::sync::Arc;
 /// How many refused actors a lane may have: each costs a new lease.
 const MAX_RETIRED: usize = 64;
 
+/// Of so many members it is known that they offered a batch that waits. It waits as long as one of them is there.
+const MAX_ORIGINS: usize = 16;
+
 /// An offered batch that refers to what is not here yet.
 #[derive(Debug)]
 pub(super) struct Waiting {
@@ -25,8 +28,10 @@ pub(super) struct Waiting {
     digest: Digest,
     /// What of its actor it follows.
     link: Link,
-    /// Who offered it; `None` for what a load left over.
-    pub(super) origin: Option<MemberId>,
+    /// Who offered it, up to [`MAX_ORIGINS`]: each believes that it was taken.
+    origins: Vec<MemberId>,
+    /// It is what a load left over, and waits whoever leaves.
+    stored: bool,
     /// The counter of the actor that must be held first.
     needs: (Actor, u64),
 }
@@ -38,6 +43,12 @@ impl Waiting {
 
     pub(super) fn cost(&self) -> usize {
         self.batch.operations.len() + ENTRY_OVERHEAD
+    }
+
+    /// One who offered it is gone. Returns whether it still waits: for another who did, or because it is in the store.
+    pub(super) fn leave(&mut self, id: MemberId) -> bool {
+        self.origins.retain(|origin| *origin != id);
+        self.stored || !self.origins.is_empty()
     }
 }
 
@@ -52,8 +63,15 @@ pub(super) enum Obstacle {
 }
 
 impl Room {
-    /// A batch of the member's own.
-    pub(super) fn receive_batch(&mut self, clock: Clock, id: MemberId, batch: Batch) -> Result<(), Reason> {
+    /// A batch of the member's own. If it is `proven`, by a receipt with this link, it was taken once, and its times are not
+    /// looked at.
+    pub(super) fn receive_batch(
+        &mut self,
+        clock: Clock,
+        id: MemberId,
+        batch: Batch,
+        proven: Option<Link>,
+    ) -> Result<(), Reason> {
         let Some(member) = self.members.get_mut(&id) else { return Ok(()) };
         let actor = batch.actor;
         if member.retired.contains(&actor) {
@@ -93,7 +111,11 @@ impl Room {
         }
         let digest = Digest::of(&batch.operations);
         let subject = member.subject.clone();
-        match self.examine(Some(clock), &batch, &digest, &subject) {
+        let examined = match proven {
+            Some(link) => self.examine_proven(&batch, &digest, &subject, link),
+            None => self.examine(Some(clock), &batch, &digest, &subject),
+        };
+        match examined {
             Ok(checked) => {
                 // What was asked for came; if it is dropped below, it has to be asked for again.
                 if let Some(upload) = self.members.get_mut(&id).and_then(|member| member.uploads.get_mut(&actor)) {
@@ -110,7 +132,8 @@ impl Room {
                     }
                     return Ok(());
                 }
-                self.accept(clock, Some(id), batch, digest, subject, &checked);
+                let origin = if proven.is_some() { Some(id) } else { origin_of(&checked, id) };
+                self.accept(clock, origin, batch, digest, subject, &checked);
                 self.acknowledge(id);
                 self.retry_waiting(clock);
                 Ok(())
@@ -141,9 +164,7 @@ impl Room {
         while let Some(index) = self.waiting.iter().position(void) {
             let Some(offer) = self.waiting.remove(index) else { return };
             self.waiting_bytes -= offer.cost();
-            if let Some(origin) = offer.origin {
-                let _nobody = self.refuse(origin, &offer.batch, refused_before(actor, refusal));
-            }
+            self.refuse_offer(&offer, &refused_before(actor, refusal));
         }
     }
 
@@ -156,19 +177,39 @@ impl Room {
         let digest = Digest::of(&batch.operations);
         let Proof { subject, link } = match receipt::verify(&self.keys, self.scope(), &batch, &digest, &receipt) {
             Ok(proof) => proof,
-            Err(error) => return self.refuse(id, &batch, (Code::BadReceipt, error.to_string())),
+            Err(error) => {
+                self.refuse(id, &batch, (Code::BadReceipt, error.to_string()));
+                return Ok(());
+            }
         };
+        if self.members.get(&id).is_some_and(|member| member.lease == Some(batch.actor) && member.subject == subject) {
+            return self.receive_batch(clock, id, batch, Some(link));
+        }
         let needs = (batch.actor, 0);
-        self.place_offer(clock, Waiting { batch, subject, digest, link, origin: Some(id), needs })?;
+        let offer = Waiting { batch, subject, digest, link, origins: vec![id], stored: false, needs };
+        self.place_offer(clock, offer)?;
         self.retry_waiting(clock);
         Ok(())
+    }
+
+    /// The receipt proves that a batch was accepted once, within the bound. So offers have as much again; beyond it the one who
+    /// offers comes back later.
+    fn has_room_for(&self, offer: &Waiting) -> bool {
+        self.durability.bytes() + offer.cost() <= 2 * self.config.undurable_bytes
+    }
+
+    fn refuse_offer(&mut self, offer: &Waiting, reason: &Reason) {
+        for origin in &offer.origins {
+            self.refuse(*origin, &offer.batch, reason.clone());
+        }
     }
 
     /// Remembers a loaded record that refers to what is not there. It was never called durable; if what it refers to comes, it
     /// is part of the document from then on, and not only from the next load.
     pub(super) fn set_aside(&mut self, record: LogRecord, needs: (Actor, u64)) {
         let LogRecord { batch, subject, digest, .. } = record;
-        let waiting = Waiting { batch, subject, digest, link: Link::default(), origin: None, needs };
+        let waiting =
+            Waiting { batch, subject, digest, link: Link::default(), origins: Vec::new(), stored: true, needs };
         if self.waiting_bytes + waiting.cost() <= self.config.waiting_bytes {
             self.waiting_bytes += waiting.cost();
             self.waiting.push_back(waiting);
@@ -176,55 +217,60 @@ impl Room {
     }
 
     fn place_offer(&mut self, clock: Clock, mut offer: Waiting) -> Result<(), Reason> {
-        match self.examine_offer(&offer) {
-            Ok(checked) => {
-                // The receipt proves that this was accepted once, within the bound. So offers have as much again, and beyond it
-                // the one who offers comes back later.
-                if self.durability.bytes() + offer.cost() > 2 * self.config.undurable_bytes {
-                    let limit = 2 * self.config.undurable_bytes;
-                    return Err((Code::Overloaded, format!("{limit} bytes wait to be stored")));
-                }
-                let Waiting { batch, subject, digest, origin, .. } = offer;
-                self.accept(clock, origin, batch, digest, subject, &checked);
-                Ok(())
+        match self.examine_proven(&offer.batch, &offer.digest, &offer.subject, offer.link) {
+            Ok(_) if !self.has_room_for(&offer) => {
+                let limit = 2 * self.config.undurable_bytes;
+                return Err((Code::Overloaded, format!("{limit} bytes wait to be stored")));
             }
-            Err(Obstacle::Duplicate) => Ok(()),
+            Ok(checked) => {
+                let Waiting { batch, subject, digest, origins, .. } = offer;
+                self.accept(clock, origins.first().copied(), batch, digest, subject, &checked);
+            }
+            Err(Obstacle::Duplicate) => {}
             Err(Obstacle::Early(needs, reason)) => {
                 // It comes from one who held what it refers to: that is still on its way, perhaps from its own author.
+                let same = |other: &Waiting| other.batch == offer.batch && other.subject == offer.subject;
+                if let Some(known) = self.waiting.iter_mut().find(|other| same(other)) {
+                    let new = offer.origins.into_iter().filter(|origin| !known.origins.contains(origin));
+                    let new: Vec<_> = new.take(MAX_ORIGINS - known.origins.len()).collect();
+                    known.origins.extend(new);
+                    return Ok(());
+                }
                 let never = self.config.sabotage().offers_never_wait;
                 if never || self.waiting_bytes + offer.cost() > self.config.waiting_bytes {
                     self.drops.offers += 1;
-                    return offer.origin.map_or(Ok(()), |origin| self.refuse(origin, &offer.batch, reason));
+                    self.refuse_offer(&offer, &reason);
+                    return Ok(());
                 }
-                let known = |other: &Waiting| other.batch == offer.batch && other.subject == offer.subject;
-                if !self.waiting.iter().any(known) {
-                    offer.needs = needs;
-                    self.waiting_bytes += offer.cost();
-                    self.waiting.push_back(offer);
-                }
-                Ok(())
+                offer.needs = needs;
+                self.waiting_bytes += offer.cost();
+                self.waiting.push_back(offer);
             }
-            Err(Obstacle::Refused(reason)) => {
-                offer.origin.map_or(Ok(()), |origin| self.refuse(origin, &offer.batch, reason))
-            }
+            Err(Obstacle::Refused(reason)) => self.refuse_offer(&offer, &reason),
         }
+        Ok(())
     }
 
-    /// Tries again what waited for what has come meanwhile.
+    /// Tries again what waited for what has come meanwhile, as far as there is room.
     pub(super) fn retry_waiting(&mut self, clock: Clock) {
         // Each round takes one out that may go in now; what it brings may be what another waits for.
-        while let Some(index) = self.waiting.iter().position(|offer| self.actors.held(offer.needs.0) >= offer.needs.1) {
+        let may_go =
+            |room: &Self, offer: &Waiting| room.actors.held(offer.needs.0) >= offer.needs.1 && room.has_room_for(offer);
+        while let Some(index) = self.waiting.iter().position(|offer| may_go(self, offer)) {
             let Some(offer) = self.waiting.remove(index) else { return };
             self.waiting_bytes -= offer.cost();
-            // An error here would be that of a lane which is not the one that is read now: the offer is dropped, and made again
-            // when its member comes back.
-            let _full = self.place_offer(clock, offer);
+            let _room_was_looked_at = self.place_offer(clock, offer);
         }
     }
 
-    /// An offer may follow nothing but what it followed when it was accepted.
-    fn examine_offer(&self, offer: &Waiting) -> Result<Checked, Obstacle> {
-        let Waiting { batch, digest, subject, link, .. } = offer;
+    /// What has a receipt may follow nothing but what it followed when it was accepted.
+    fn examine_proven(
+        &self,
+        batch: &Batch,
+        digest: &Digest,
+        subject: &Arc<str>,
+        link: Link,
+    ) -> Result<Checked, Obstacle> {
         let checked = self.examine(None, batch, digest, subject)?;
         let chain = self.actors.get(batch.actor).map_or(Some(Chain::default()), |state| state.chain);
         if link.follows(chain) || self.config.sabotage().ignore_links {
@@ -365,12 +411,11 @@ impl Room {
     }
 
     /// Refuses a batch: its sender is told, and if it was its own, goes on as a new actor.
-    fn refuse(&mut self, id: MemberId, batch: &Batch, (code, reason): Reason) -> Result<(), Reason> {
-        let Some(member) = self.members.get_mut(&id) else { return Ok(()) };
-        let actor = batch.actor;
-        member.tell(frame::Refused { actor, first: batch.first, code, reason });
-        self.wake(id);
-        Ok(())
+    fn refuse(&mut self, id: MemberId, batch: &Batch, (code, reason): Reason) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.tell(frame::Refused { actor: batch.actor, first: batch.first, code, reason });
+            self.wake(id);
+        }
     }
 
     /// Refuses a batch that the member sent as its own: it goes on as a new actor.
@@ -385,7 +430,7 @@ impl Room {
         member.retired.insert(batch.actor);
         let lease = member.lease;
         let wants_lease = member.role.may_write() && lease.is_none_or(|lease| lease == batch.actor);
-        self.refuse(id, batch, reason)?;
+        self.refuse(id, batch, reason);
         if let Some(lease) = lease.filter(|lease| *lease == batch.actor) {
             self.actors.let_go(lease, id);
         }
@@ -394,6 +439,12 @@ impl Room {
         }
         Ok(())
     }
+}
+
+/// Who needs not be sent what it sent itself: the author, unless the batch has times. One with times it gets back, with its
+/// receipt: a relay that comes back with a clock that is behind refuses the batch from its author, and takes it as an offer.
+pub(super) fn origin_of(checked: &Checked, author: MemberId) -> Option<MemberId> {
+    checked.latest_time.is_none().then_some(author)
 }
 
 /// Why a batch is refused that its author was refused before: it has made again what is in it, and it must not be there twice.

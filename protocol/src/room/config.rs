@@ -34,6 +34,9 @@ pub struct RoomConfig {
     pub undurable_bytes: usize,
     /// The most bytes of offered batches that wait for what they refer to. Default 1 MiB.
     pub waiting_bytes: usize,
+    /// Of so many batches that are folded and gone the room still knows what they were. A reader that comes back with an older
+    /// one that it does not know to be durable is sent the document anew. Default 2,048, some 120 KiB.
+    pub known_batches: usize,
     /// How long `Durable` deltas to those who did not write are collected. The author is told at once. Default 200 ms.
     pub durable_delay: Duration,
     /// The least time between two encodings of presence. Default 34 ms: at most 30 a second.
@@ -62,6 +65,7 @@ impl Default for RoomConfig {
             member_bytes: 256 << 10,
             undurable_bytes: 8 << 20,
             waiting_bytes: 1 << 20,
+            known_batches: 2_048,
             durable_delay: Duration::from_millis(200),
             presence_interval: Duration::from_millis(34),
             presence_bytes: 2 << 10,

@@ -2,6 +2,7 @@
 
 use inkwire_document::Batch;
 
+use super::accept::origin_of;
 use super::member::MAX_QUEUED_FRAMES;
 use super::tail::ENTRY_OVERHEAD;
 use super::{Clock, MemberId, Room};
@@ -31,7 +32,7 @@ impl Room {
         let digest = Digest::of(&batch.operations);
         let subject = member.subject.clone();
         let Ok(checked) = self.examine(Some(clock), &batch, &digest, &subject) else { return CopyFate::Passed };
-        self.accept(clock, Some(id), batch, digest, subject, &checked);
+        self.accept(clock, origin_of(&checked, id), batch, digest, subject, &checked);
         self.acknowledge(id);
         self.retry_waiting(clock);
         CopyFate::First

@@ -123,6 +123,7 @@ impl Room {
             self.trim();
         }
         self.ask_starved();
+        self.retry_waiting(clock);
     }
 
     /// Asks for what was dropped because there was no room, once there is.

@@ -128,7 +128,7 @@ impl Room {
         self.ready.retain(|ready| *ready != id);
         self.durability.leave(id);
         // Whoever offered these offers them again when it is back.
-        self.waiting.retain(|offer| offer.origin != Some(id));
+        self.waiting.retain_mut(|offer| offer.leave(id));
         self.waiting_bytes = self.waiting.iter().map(super::accept::Waiting::cost).sum();
         self.presence.leave(clock.monotonic, id);
         self.tick_presence(clock.monotonic);

@@ -13,10 +13,6 @@ pub(super) type Position = u64;
 /// What an entry costs beside its frame: the entry, its record and its part of the queues that refer to it.
 pub(super) const ENTRY_OVERHEAD: usize = 256;
 
-/// Of so many batches that are folded and gone the tail still knows what they were. A reader that comes back with an older one
-/// that it does not know to be durable is sent the document anew.
-const KNOWN_BATCHES: usize = 2_048;
-
 /// What a batch was.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known {
@@ -138,15 +134,16 @@ impl Tail {
         self.base = base;
     }
 
-    /// Forgets what is before `position`, and never what is not folded yet.
-    pub(super) fn trim(&mut self, position: Position) {
+    /// Forgets what is before `position`, and never what is not folded yet. Of the last `known_batches` it still knows what they
+    /// were.
+    pub(super) fn trim(&mut self, position: Position, known_batches: usize) {
         let count = position.min(self.base).saturating_sub(self.front) as usize;
         for entry in self.entries.drain(..count) {
             if let Kind::Batch { record, .. } = entry.kind {
-                if self.gone.len() >= KNOWN_BATCHES {
+                self.gone.push_back(known(&record));
+                if self.gone.len() > known_batches {
                     self.gone.pop_front();
                 }
-                self.gone.push_back(known(&record));
             }
         }
         self.front += count as u64;

@@ -69,7 +69,7 @@ impl Room {
             Place::Behind(_) => None,
         });
         let front = places.min().map_or(base, |cursor| cursor.min(base));
-        self.tail.trim(front);
+        self.tail.trim(front, self.config.known_batches);
         if self.tail.front() == base
             && let Some(base) = &self.base
         {

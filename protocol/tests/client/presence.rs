@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use inkwire_document::Actor;
 use inkwire_protocol::client::{Event, Lanes};
 use inkwire_protocol::frame::{Presence, PresenceEntry, PresenceUpdate};
 use inkwire_protocol::wire;
 use inkwire_protocol::{Channel, Frame};
 
-use crate::peer::{Peer, SESSION};
+use crate::peer::{Peer, SESSION, opened};
 
 fn entry(session: u64, sequence: u32, state: &'static [u8]) -> PresenceUpdate {
     let state = Some(Bytes::from_static(state));
@@ -51,6 +52,23 @@ fn the_own_state_is_sent_and_repeated() {
         assert_eq!(peer.client.replica(id).expect("open").own_presence(), state("c").as_ref());
         peer.client.set_presence(peer.at(), id, None).expect("short");
         assert_eq!(sent(&mut peer, channel), [Presence { sequence: 4, state: None }]);
+    }
+}
+
+#[test]
+fn a_document_that_is_opened_again_goes_on_after_its_last_state() {
+    for lanes in crate::peer::BOTH {
+        let (mut peer, id, channel) = Peer::editor(lanes);
+        let state = |text: &'static str| Some(Bytes::from_static(text.as_bytes()));
+        peer.client.set_presence(peer.at(), id, state("a")).expect("short");
+        assert_eq!(sent(&mut peer, channel), [Presence { sequence: 1, state: state("a") }]);
+        peer.client.close_document(peer.at(), id);
+        let id = peer.open();
+        peer.client.set_presence(peer.at(), id, state("b")).expect("short");
+        let (channel, _) = peer.take_open();
+        peer.say(channel, opened(Some((Actor(6), 1)), &[]));
+        // Others remember the session by the last sequence: what is not ahead of it they take for late.
+        assert_eq!(sent(&mut peer, channel), [Presence { sequence: 2, state: state("b") }]);
     }
 }
 

@@ -92,6 +92,42 @@ fn a_refused_batch_goes_with_its_actors_later_ones() {
 }
 
 #[test]
+fn what_stood_in_a_text_that_is_made_again_elsewhere_goes_beside_what_is_left() {
+    for lanes in BOTH {
+        let (mut peer, id, channel) = Peer::editor(lanes);
+        let (mut ada, mut bob) = (Author::new(Actor(8)), Author::new(Actor(9)));
+        let kept = ada.insert(0, "kept|end");
+        peer.say(channel, fresh(&kept));
+        bob.0.apply(&kept).expect("it applies");
+        peer.say(channel, fresh(&bob.insert(5, "lost ")));
+        peer.insert(id, 7, "<one>").expect("an editor");
+        peer.insert(id, 9, "<two>").expect("an editor");
+        let now = peer.at();
+        let list = |document: &mut inkwire_document::Document, _| {
+            document.list_insert("rows", 0, vec!["a".into(), "b".into()])
+        };
+        peer.client.edit(now, id, list).expect("an editor");
+        peer.client.flush(now, id);
+        peer.pump();
+        assert_eq!(peer.text(id), "kept|lo<o<two>ne>st end");
+        // The relay has lost what Bob wrote, and refused it to him: he has made it again as another actor.
+        let refused = |actor, first| Refused { actor, first, code: Code::MissingDependency, reason: String::new() };
+        peer.say(channel, refused(Actor(9), 1));
+        let (channel, _) = peer.take_open();
+        peer.say(channel, opened(Some((Actor(5), 1)), &[]));
+        peer.pump();
+        peer.say(channel, refused(Actor(5), 1));
+        let again = Author::new(Actor(10)).insert(0, "lost ");
+        rebuild(&mut peer, channel, &[kept, again]);
+        assert_eq!(refusals(&peer.events()), [], "nothing is given back");
+        assert_eq!(peer.text(id), "kept|<o<two>ne>endlost ");
+        let rows = peer.client.replica(id).expect("open").document().list_values("rows", 0).cloned();
+        assert_eq!(rows.collect::<Vec<_>>(), ["a".into(), "b".into()]);
+        assert_eq!(peer.status(id), (0, 3, 0));
+    }
+}
+
+#[test]
 fn what_came_before_a_refused_batch_stays_what_it_is() {
     for lanes in BOTH {
         let (mut peer, id, channel) = Peer::editor(lanes);

@@ -108,6 +108,36 @@ fn others_batches_are_offered_before_own_ones() {
 }
 
 #[test]
+fn own_batches_that_came_back_with_a_receipt_are_offered_in_their_place() {
+    for lanes in BOTH {
+        let (mut peer, id, channel) = Peer::editor(lanes);
+        peer.insert(id, 0, "typed").expect("an editor");
+        let now = peer.at();
+        let set = |document: &mut inkwire_document::Document, time| {
+            document.map_set("meta", "title", Value::from("Plan"), time)
+        };
+        peer.client.edit(now, id, set).expect("an editor");
+        peer.client.flush(now, id);
+        peer.insert(id, 0, "typed again").expect("an editor");
+        let sent = peer.take_batches();
+        assert_eq!(firsts(&sent), [1, 6, 7]);
+        peer.say(channel, fresh(&sent[1]));
+        assert_eq!((peer.status(id), peer.client.replica(id).expect("open").retained()), ((0, 3, 0), (0, 0)));
+        peer.reconnect();
+        let (channel, _) = peer.take_open();
+        assert_eq!(peer.seen, [], "of its own the lease tells more");
+        peer.say(channel, opened(Some((Actor(5), 1)), &[]));
+        peer.pump();
+        let again: Vec<_> = std::mem::take(&mut peer.sent).into_iter().map(|(_, frame)| frame).collect();
+        let [Frame::Batch(first), Frame::Offer(offer), Frame::Batch(last)] = &again[..] else { panic!("{again:?}") };
+        assert_eq!((first.first, last.first), (1, 7));
+        assert_eq!(offer.clone().into_parts(), (sent[1].clone(), Bytes::from_static(b"receipt")));
+        peer.say(channel, Durable { vector: vector(&[(Actor(5), 17)]) });
+        assert_eq!((peer.status(id), peer.client.replica(id).expect("open").outbox_bytes()), ((0, 0, 3), 0));
+    }
+}
+
+#[test]
 fn what_is_durable_or_has_no_receipt_is_not_retained() {
     let (mut peer, id, channel) = Peer::editor(Lanes::Streams);
     let mut ada = Author::new(Actor(8));

@@ -282,7 +282,7 @@ fn load((role, vector_entries, sabotage): Loading, now: Duration, random: &mut R
 }
 
 /// What one edit inserts: no other has it, and nothing that is left of several after deletions is taken for one.
-fn token(name: &str, life: u32, edit: u64) -> String {
+pub fn token(name: &str, life: u32, edit: u64) -> String {
     let words = format!("{}.{life}.{edit}", name.trim_start_matches("user-"));
     let seed = words.bytes().fold(0, |seed: u64, byte| seed.wrapping_mul(257).wrapping_add(byte.into()));
     format!("[{words}.{:04x}]", Random::new(seed).next_u64() & 0xffff)

@@ -10,6 +10,7 @@ use inkwire_protocol::client::Lanes;
 use inkwire_protocol::copies::{COPY_DELAY, CopyCounts, CopyFate, CopyQueue};
 use inkwire_protocol::random::Random;
 use inkwire_protocol::receipt::ReceiptKeys;
+use inkwire_protocol::record::LogRecord;
 use inkwire_protocol::room::{Join, MemberId, RecordNumber, Room, RoomConfig};
 use inkwire_protocol::session::{Event, Session, SessionConfig, Welcome};
 use inkwire_protocol::wire::{self, StreamDecoder};
@@ -34,6 +35,8 @@ pub struct Relay {
     pub frames: [u64; 64],
     /// If batches travel once more as datagrams: what became of those that came.
     pub copies: Option<CopyCounts>,
+    /// How long the store takes for all that it is given from now on; drawn for each write where it is not said.
+    pub store_delay: Option<Duration>,
     /// What an honest page should never have been told.
     pub faults: Vec<String>,
     running: Option<Running>,
@@ -84,6 +87,7 @@ impl Relay {
             bandwidth,
             frames: [0; 64],
             copies: None,
+            store_delay: None,
             faults: Vec::new(),
             running: Some(Running::default()),
             next_session: 1,
@@ -108,6 +112,12 @@ impl Relay {
     pub fn crash(&mut self, random: &mut Random) {
         self.running = None;
         self.store.crash(random);
+    }
+
+    /// Stops with those records in the store that are to be kept of what was under way.
+    pub fn crash_keeping(&mut self, keep: impl Fn(&LogRecord) -> bool) {
+        self.running = None;
+        self.store.crash_keeping(keep);
     }
 
     pub fn start(&mut self) {
@@ -514,7 +524,8 @@ impl Relay {
             let first = RecordNumber(running.taken + 1);
             running.taken = last.0;
             let millis = if random.one_in(20) { random.below(3_000) } else { 1 + random.below(30) };
-            self.store.append(first, last, records, now + Duration::from_millis(millis));
+            let delay = self.store_delay.unwrap_or(Duration::from_millis(millis));
+            self.store.append(first, last, records, now + delay);
         }
         if let Some(input) = room.fold_wanted() {
             if random.one_in(8) {

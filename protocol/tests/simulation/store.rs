@@ -93,6 +93,14 @@ impl Store {
         }
     }
 
+    /// The machine stops: of what is under way those records are there afterwards that are to be kept.
+    pub fn crash_keeping(&mut self, keep: impl Fn(&LogRecord) -> bool) {
+        self.folding = None;
+        for flight in std::mem::take(&mut self.flights) {
+            self.write(flight.records.into_iter().filter(&keep).collect());
+        }
+    }
+
     pub fn load(&self) -> Loaded {
         let (snapshot, actors) = match &self.snapshot {
             Some((bytes, actors)) => (Some(self::parse(bytes)), actors.clone()),

@@ -1,6 +1,7 @@
 //! One run: pages, a network and a relay, from one seed, on virtual time.
 
 mod check;
+mod staged;
 mod trace;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::host::{Host, Wish};
 use crate::network::{Connection, Count, Network, Packet, To, Weather};
 use crate::relay::Relay;
 use crate::store::Store;
+pub(crate) use staged::*;
 use trace::describe;
 
 /// When everything must have come to rest, from the moment on which nothing is broken any more.
@@ -147,7 +149,10 @@ impl World {
         let small = random.one_in(2);
         // Apart from the rest, so that what is drawn here gives no seed another course.
         let mut apart = Random::new(seed ^ 0x5eed);
+        let mut memory = Random::new(seed ^ 0x6b6e_6f77);
+        let known_batches = if memory.one_in(4) { memory.below(8) as usize } else { 2_048 };
         let config = RoomConfig {
+            known_batches,
             vector_entries: 1 + apart.below(6) as usize,
             tail_bytes: if small { 2_000 + random.below(8_000) as usize } else { 40_000 },
             member_bytes: 1_000 + random.below(6_000) as usize,

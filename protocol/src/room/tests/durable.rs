@@ -107,6 +107,39 @@ fn what_was_seen_and_lost_is_offered_and_taken_in_any_order() {
 }
 
 #[test]
+fn an_offer_waits_as_long_as_one_who_made_it_is_there() {
+    let mut hall = Hall::editors(&[1, 2]);
+    hall.write(1, "one ");
+    hall.read(2);
+    hall.write(2, "two ");
+    let seen = batches(&hall.read(1));
+    let own = hall.give().map(|_| hall.records[0].batch.clone()).expect("what member 1 wrote");
+
+    let mut after = Hall::new(RoomConfig::default());
+    after.documents.insert(1, hall.documents[&1].clone());
+    after.join(1, Role::Editor);
+    let (batch, receipt) = seen[0].clone().into_parts();
+    let offer = Offer::new(batch, receipt.expect("a receipt"));
+    for id in [3, 4] {
+        after.join(id, Role::Viewer);
+        after.room.receive(after.clock, MemberId(id), offer.clone().into()).expect("a viewer may offer");
+    }
+    let waits = after.room.usage().waiting_bytes;
+    after.room.leave(after.clock, MemberId(3));
+    assert_eq!(after.room.usage().waiting_bytes, waits, "4 believes that it was taken");
+    after.send(1, &[own]);
+    assert_eq!(after.room.usage().waiting_bytes, 0);
+    after.join(5, Role::Viewer);
+    assert_eq!(after.text(5), hall.text(1));
+
+    let mut after = Hall::new(RoomConfig::default());
+    after.join(3, Role::Viewer);
+    after.room.receive(after.clock, MemberId(3), offer.into()).expect("a viewer may offer");
+    after.room.leave(after.clock, MemberId(3));
+    assert_eq!(after.room.usage().waiting_bytes, 0, "it comes again with who made it");
+}
+
+#[test]
 fn a_store_that_fails_ends_the_room_for_everybody() {
     let mut hall = Hall::editors(&[1, 2]);
     hall.write(1, "lost");

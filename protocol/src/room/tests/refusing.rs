@@ -108,6 +108,55 @@ fn a_time_is_measured_by_the_later_of_clock_and_room() {
 }
 
 #[test]
+fn what_has_times_comes_back_to_its_author_who_offers_it_to_a_relay_whose_clock_is_behind() {
+    let mut hall = Hall::editors(&[1, 2]);
+    let typed = hall.edit(1, "typed ");
+    hall.send(1, &typed);
+    let timed = map_batch(&mut hall, 1, START_MILLIS);
+    hall.send(1, &timed);
+    let back = hall.read(1).into_iter().filter_map(|frame| match frame {
+        Frame::Batch(batch) => Some(batch.into_parts()),
+        _ => None,
+    });
+    let back: Vec<_> = back.collect();
+    assert_eq!(back.len(), 1, "typing costs nothing");
+    let (batch, receipt) = back[0].clone();
+    assert_eq!(batch, timed[0]);
+    let offer = frame::Offer::new(batch, receipt.expect("a receipt"));
+
+    // Another room, which has nothing, a day before.
+    for (offered, code) in [(false, Some(Code::ClockAhead)), (true, None)] {
+        let mut after = Hall::new(RoomConfig::default());
+        after.clock.unix_millis -= 86_400_000;
+        after.documents.insert(1, hall.documents[&1].clone());
+        after.tickets = hall.tickets.clone();
+        after.join(1, Role::Editor);
+        after.join(2, Role::Viewer);
+        after.send(1, &typed);
+        if offered {
+            after.room.receive(after.clock, MemberId(1), offer.clone().into()).expect("its own");
+        } else {
+            after.send(1, &timed);
+        }
+        let frames = after.read(1);
+        assert_eq!(refusal(&frames), code);
+        let received = frames.iter().find_map(|frame| match frame {
+            Frame::Received(received) => Some(received.counter),
+            _ => None,
+        });
+        assert_eq!(received, offered.then_some(timed[0].last()));
+        assert!(!frames.iter().any(|frame| matches!(frame, Frame::Batch(_))), "it has its receipt");
+        if offered {
+            let next = after.edit(1, "and on");
+            after.send(1, &next);
+            assert_eq!(refusal(&after.read(1)), None, "it goes on as the same actor, in the same lane");
+            after.read(2);
+            assert_eq!(after.text(2), after.text(1));
+        }
+    }
+}
+
+#[test]
 fn after_a_refusal_the_old_actor_is_over_and_the_new_one_writes() {
     let mut hall = Hall::editors(&[1, 2]);
     let bad = map_batch(&mut hall, 1, START_MILLIS + 3_600_000);

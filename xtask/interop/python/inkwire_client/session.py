@@ -30,6 +30,7 @@ class Session:
         self.heard_at = time.monotonic()
         self.documents = {}
         self.begun = 0
+        self.sequence = 0  # of the last presence state in any document
         transport.send(0, frames.encode(frames.HELLO, [1], token, agent))
 
     # ---- waiting
@@ -154,7 +155,7 @@ class OpenDocument:
         self.own = []  # (first, last, frame) of own batches that are not durable
         self.synced, self.closed = False, None
         self.chunks, self.snapshots, self.differences = [], 0, 0
-        self.sequence, self.state, self.state_said = 0, None, 0.0
+        self.state, self.state_said = None, 0.0
         self.present, self.sequences = {}, {}
         self.datagrams = 0
         self.send(frames.OPEN, channel, name, self.past.incarnation, flat(self.replica.version), flat(self.past.durable),
@@ -262,8 +263,8 @@ class OpenDocument:
 
     def set_presence(self, state):
         self.state, self.state_said = state, time.monotonic()
-        self.sequence = (self.sequence + 1) % (1 << 32)
-        frame = frames.encode(frames.PRESENCE, self.sequence, state)
+        sequence = self.session.sequence = (self.session.sequence + 1) % (1 << 32)
+        frame = frames.encode(frames.PRESENCE, sequence, state)
         datagram = frames.join(self.channel, frame)
         if len(datagram) > 1024 or not self.session.transport.send_datagram(datagram):
             self.session.transport.send(self.channel, frame)
