@@ -44,6 +44,7 @@ pub mod messagepack;
 pub mod ordered;
 mod set;
 pub mod snapshot;
+mod sorted;
 mod text;
 mod transaction;
 mod undo;

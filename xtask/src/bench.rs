@@ -17,6 +17,17 @@ pub(crate) enum Bench {
     /// that takes more than 60 s for a step stops there. Needs half an hour for all on two quiet cores, most of it for
     /// what is slow; figures of a busy machine are ratios at best. The size of the wasm is given if it was built.
     Document(Document),
+    /// Measure how the document's costs grow: inserts into 10 MB of text, a crowd at one place, and edits at random places
+    ///
+    /// Takes a minute or two for a million edits.
+    Scale(Scale),
+}
+
+#[derive(Args)]
+pub(crate) struct Scale {
+    /// How many edits at random places the largest document has
+    #[arg(long, value_name = "COUNT", default_value_t = 10_000_000)]
+    edits: usize,
 }
 
 #[derive(Args)]
@@ -38,10 +49,13 @@ pub(crate) struct Document {
 ///
 /// When it does not build, or a trace cannot be read.
 pub(crate) fn run(bench: Bench) -> Result<()> {
-    let Bench::Document(Document { trace, library, json }) = bench;
     let manifest = workspace::root().join("document/benchmark/Cargo.toml");
     let mut command = cargo();
     command.args(["run", "--release", "--locked", "--manifest-path"]).arg(manifest).arg("--");
+    let Document { trace, library, json } = match bench {
+        Bench::Document(document) => document,
+        Bench::Scale(Scale { edits }) => return execute(command.args(["--scale", &edits.to_string()])),
+    };
     for path in trace {
         command.arg("--trace").arg(std::path::absolute(path)?);
     }

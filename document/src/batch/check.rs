@@ -4,6 +4,7 @@ use super::operation::{Item, Operation, Parser, Placed, Reference};
 use super::{Batch, BatchError, Checked, RootType};
 use crate::ids::{Actor, HybridTime};
 use crate::limits::Limits;
+use crate::sorted::{sort_by, sort_by_key};
 
 impl Batch {
     /// The one check that decides what is refused, run by relay and client alike. It needs no document: whether what the
@@ -22,10 +23,10 @@ impl Batch {
                 Item::Operation(placed) => checked.operation(&placed),
             }
         }
-        checked.references.sort_unstable_by_key(|&(actor, counter)| (actor, std::cmp::Reverse(counter)));
+        sort_by_key(&mut checked.references, |&(actor, counter)| (actor, std::cmp::Reverse(counter)));
         checked.references.dedup_by_key(|&mut (actor, _)| actor);
         checked.references.retain(|&(_, counter)| counter > 0);
-        checked.roots.sort_unstable();
+        sort_by(&mut checked.roots, Ord::cmp);
         checked.roots.dedup();
         Ok(checked)
     }

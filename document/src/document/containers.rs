@@ -12,6 +12,7 @@ use crate::set::GoneRun;
 use crate::snapshot::SnapshotError;
 use crate::snapshot::containers::{Containers, CounterState, ListState, SetState};
 use crate::snapshot::state::{State, TextState};
+use crate::sorted::sort_by_key;
 use crate::text::Text;
 use crate::text::span::{Deletion, Id, Span};
 use crate::value::Value;
@@ -32,13 +33,13 @@ impl Document {
         for (name, set) in &self.sets {
             let mut state = SetState { name: name.clone(), ..SetState::default() };
             let mut additions: Vec<(Id, &Bytes)> = set.additions().map(|(id, member)| (moved(id), member)).collect();
-            additions.sort_unstable_by_key(|&(id, _)| id);
+            sort_by_key(&mut additions, |&(id, _)| id);
             for (id, member) in additions {
                 state.additions.push(id);
                 state.members.push(member);
             }
             let mut gone: Vec<GoneRun> = set.gone().map(|run| run.renumbered(&moved)).collect();
-            gone.sort_unstable_by_key(|run| run.span.id);
+            sort_by_key(&mut gone, |run| run.span.id);
             gone.into_iter().for_each(|run| state.push_gone(run));
             containers.sets.push(state);
         }

@@ -10,6 +10,7 @@ use crate::ordered::OrderedMap;
 use crate::snapshot::encode::encode;
 use crate::snapshot::state::{ActorRange, Head, MapState, State, TextState, char_end};
 use crate::snapshot::{MergeError, Snapshot, SnapshotError};
+use crate::sorted::sort_by_key;
 use crate::text::Text;
 use crate::text::span::{Deletion, Id, Span};
 
@@ -170,7 +171,7 @@ impl Document {
             }
             at += char_end(&text.text[at..], is_ascii, visible);
         }
-        queues.values_mut().for_each(|queue| queue.sort_unstable_by_key(|part| part.0.id.counter));
+        queues.values_mut().for_each(|queue| sort_by_key(queue, |part| part.0.id.counter));
         let mut sorter = Sorter { queues, next: OrderedMap::new(), order: Vec::new() };
         let is_known = |id: Id| {
             let Some(&actor) = self.index.get(&state.actors[id.actor as usize].actor) else { return false };

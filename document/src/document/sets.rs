@@ -11,6 +11,7 @@ use crate::batch::RootType;
 use crate::change::{Change, Delta, Origin};
 use crate::ids::Dot;
 use crate::set::{GoneRun, Set};
+use crate::sorted::sort_by_key;
 use crate::text::span::{Deletion, Id, Span};
 use crate::transaction::MAX_RANGES;
 use crate::undo::Deed;
@@ -67,7 +68,7 @@ impl Document {
         self.next_dot(name, 0)?;
         let encoded = member.encoded();
         let mut additions = self.sets.get(name).map_or(Vec::new(), |set| set.additions_of(&encoded).to_vec());
-        additions.sort_unstable();
+        sort_by_key(&mut additions, |&addition| addition);
         self.remove_additions(name, &additions)
     }
 

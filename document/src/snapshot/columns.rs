@@ -10,6 +10,7 @@ use super::encode::{number, zigzag};
 use super::pack::{pack, unpack};
 use super::predict::{differing, predict, resolve};
 use super::state::{ActorRange, Head, TextState};
+use crate::sorted::sort_by_key;
 use crate::text::span::{Deletion, Id, Span, Step};
 
 /// The actors that a block names.
@@ -50,7 +51,7 @@ impl Named {
         }
         let origins = heads.iter().flat_map(|head| [head.left, head.right]).chain(turns.iter().map(|turn| turn.2));
         origins.filter(|id| !id.is_none()).for_each(|id| self.name(id.actor, 0));
-        self.indices.sort_unstable();
+        sort_by_key(&mut self.indices, |&index| index);
         let mut table = Vec::with_capacity(self.indices.len());
         for (local, &index) in self.indices.iter().enumerate() {
             self.local[index as usize] = local as u32;

@@ -10,6 +10,7 @@ use crate::formatting::Side;
 use crate::ids::HybridTime;
 use crate::messagepack::{Reader, Writer};
 use crate::ordered::OrderedMap;
+use crate::sorted::{sort_by, sort_by_key};
 use crate::text::marks::Slot;
 use crate::text::span::Id;
 use crate::value::Value;
@@ -60,8 +61,8 @@ impl FormatState {
     }
 
     fn sort(&mut self) {
-        self.marks.sort_by_key(|mark| mark.2.dot);
-        self.blocks.sort_by(|a, b| (a.1.dot, a.0, &a.1.key).cmp(&(b.1.dot, b.0, &b.1.key)));
+        sort_by_key(&mut self.marks, |mark| mark.2.dot);
+        sort_by(&mut self.blocks, |a, b| (a.1.dot, a.0, &a.1.key).cmp(&(b.1.dot, b.0, &b.1.key)));
     }
 }
 

@@ -4,6 +4,7 @@
 use super::SnapshotError;
 use super::decode::Input;
 use crate::batch::encode::write_number;
+use crate::sorted::sort_by_key;
 
 /// Bits of a code, at most: a table of 2,048 entries stays in the cache.
 const MAX_BITS: u32 = 11;
@@ -56,7 +57,7 @@ fn tree(counts: &[u32; 256]) -> [u8; 256] {
     // Nodes in order of their counts: leaves first, then pairs as they are made, both ascending.
     let mut leaves: Vec<(u32, usize)> =
         counts.iter().enumerate().filter(|&(_, &count)| count > 0).map(|(byte, &count)| (count, byte)).collect();
-    leaves.sort_unstable();
+    sort_by_key(&mut leaves, |&leaf| leaf);
     let mut lengths = [0; 256];
     if let [(_, byte)] = leaves[..] {
         lengths[byte] = 1;

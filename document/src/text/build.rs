@@ -6,6 +6,7 @@ use super::span::{Deletion, Id, Span};
 use super::tree::{Child, Leaf, NOWHERE, Node, utf16_len};
 use super::{ActorState, Text};
 use crate::snapshot::state::{Head, TextState, char_end};
+use crate::sorted::sort_by_key;
 
 /// Spans and bytes of a leaf that is built at once: room is left for edits.
 const SPANS: usize = 48;
@@ -152,7 +153,7 @@ impl Text {
             self.leaves.push(Leaf::default());
         }
         self.raise_nodes();
-        leaves.further.sort_unstable();
+        sort_by_key(&mut leaves.further, |&(id, ..)| id);
         leaves
     }
 

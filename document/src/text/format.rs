@@ -16,6 +16,7 @@ use crate::formatting::{Attributes, Side};
 use crate::ids::HybridTime;
 use crate::map::Marker;
 use crate::ordered::OrderedMap;
+use crate::sorted::sort_by_key;
 use crate::value::Value;
 
 /// A line's attribute: its last write; without a value it was removed.
@@ -151,7 +152,7 @@ impl Text {
                 edges.extend([(from, true, held), (to, false, held)]);
             }
         }
-        edges.sort_by_key(|&(at, _, _)| at);
+        sort_by_key(&mut edges, |&(at, _, _)| at);
         let (mut active, mut changed): (OrderedMap<Marker, &Mark>, Vec<(usize, usize)>) = Default::default();
         let (mut at, mut edges) = (start, edges.into_iter().peekable());
         while at < end {

@@ -10,6 +10,7 @@ use crate::formatting::{Attributes, MAX_SHOWN};
 use crate::map::Marker;
 use crate::ordered::OrderedMap;
 use crate::snapshot::state::char_end;
+use crate::sorted::sort_by_key;
 use crate::value::Value;
 
 /// Marks that lie over the present place, by kind.
@@ -57,7 +58,7 @@ impl Text {
                 }
             }
         }
-        edges.sort_by_key(|&(at, ..)| at);
+        sort_by_key(&mut edges, |&(at, ..)| at);
         let mut lines: Vec<(usize, Attributes)> = Vec::new();
         for (&id, line) in format.blocks.iter().filter(|(id, _)| !id.is_none()) {
             let at = self.scalars_before(Slot::before(id));
@@ -65,7 +66,7 @@ impl Text {
                 lines.push((at, line_shown(line)));
             }
         }
-        lines.sort_by_key(|line| line.0);
+        sort_by_key(&mut lines, |line| line.0);
         let mut pieces = Pieces { list: Vec::new(), lines: lines.into_iter().peekable(), at: range.start };
         let mut active = Active::new();
         let (mut rest, is_ascii) = (&*text, text.is_ascii());

@@ -4,6 +4,7 @@ use super::Text;
 use super::marks::{Mark, Slot};
 use crate::map::Marker;
 use crate::ordered::OrderedMap;
+use crate::sorted::sort_by;
 
 impl Text {
     /// A range in parts with the latest mark of a kind over each; none where there is no mark.
@@ -15,7 +16,7 @@ impl Text {
             edges.push((if order(mark.start, start).is_lt() { start } else { mark.start }, true, mark));
             edges.push((if order(mark.end, end).is_gt() { end } else { mark.end }, false, mark));
         }
-        edges.sort_by(|a, b| order(a.0, b.0));
+        sort_by(&mut edges, |a, b| order(a.0, b.0));
         let mut parts: Vec<(Slot, Slot, Option<&Mark>)> = Vec::new();
         let mut active: OrderedMap<Marker, &Mark> = OrderedMap::new();
         let (mut at, mut edges) = (start, edges.into_iter().peekable());

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::map::Marker;
 use crate::ordered::OrderedMap;
+use crate::sorted::sort_by;
 use crate::text::marks::{Mark, Slot};
 use crate::text::span::Id;
 use crate::value::Value;
@@ -58,7 +59,7 @@ impl Stretches {
                 edges.extend([(from, true, index), (to, false, index)]);
             }
         }
-        edges.sort_by(|a, b| order(a.0, b.0));
+        sort_by(&mut edges, |a, b| order(a.0, b.0));
         let mut parts: Vec<(Slot, Slot, &Stretch)> = Vec::new();
         let mut active: OrderedMap<usize, ()> = OrderedMap::new();
         let mut edges = edges.into_iter().peekable();

@@ -7,6 +7,7 @@ use super::super::blocks::{Block, Borders, is_cut};
 use super::super::columns::{Content, Encoded, Named, content, encode_block};
 use super::super::encode::number;
 use super::super::state::{ActorRange, Head, TextState};
+use crate::sorted::sort_by_key;
 use crate::text::span::{Id, Span};
 
 /// A block of the merged text.
@@ -122,7 +123,7 @@ impl<'a, 's> Stream<'a, 's> {
         let jumps = std::mem::take(&mut self.open.jumps);
         let open = TextState { jumps, ..std::mem::take(&mut self.open) };
         let divided = open.divided();
-        self.packed.sort_by_key(|packed| packed.first);
+        sort_by_key(&mut self.packed, |packed| packed.first);
         for (spans, visible) in divided.blocks(self.ranges) {
             let content = self.content(divided.spans[spans.start].id, &divided.text.as_bytes()[visible]);
             let encoded = encode_block(&divided, spans, content, &mut self.named);
