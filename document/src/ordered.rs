@@ -142,7 +142,11 @@ impl<K: Ord, V> OrderedMap<K, V> {
     where
         K: Borrow<Q>,
     {
-        let chunk = self.chunks.partition_point(|chunk| chunk.last().is_some_and(|(last, _)| last.borrow() < key));
+        // Most maps have one chunk, and then there is nothing to choose.
+        let chunk = match self.chunks.len() {
+            1 => 0,
+            _ => self.chunks.partition_point(|chunk| chunk.last().is_some_and(|(last, _)| last.borrow() < key)),
+        };
         let Some(entries) = self.chunks.get(chunk) else {
             let last = chunk.saturating_sub(1);
             return Err((last, self.chunks.get(last).map_or(0, Vec::len)));

@@ -174,11 +174,10 @@ impl Document {
                 if let Some(undo) = &mut self.undo {
                     ranges.for_each(|(from, length)| undo.deleted_by_another(author, id(from), length));
                 }
-                if self.texts.contains_key(root) {
+                if let Some(state) = self.texts.get_mut(root) {
                     let deletion = Deletion { dot, ..Deletion::NONE };
-                    self.with_text(root, |state, actors| {
-                        ranges.for_each(|(from, length)| state.delete(actors, id(from), length, deletion));
-                    });
+                    ranges.for_each(|(from, length)| state.delete(&self.actors, id(from), length, deletion));
+                    self.collect_text(root, Origin::Remote);
                 }
             }
             Operation::Set { key, value, time } => {
@@ -213,11 +212,13 @@ impl Document {
     }
 
     pub(super) fn with_text(&mut self, root: &str, change: impl FnOnce(&mut Text, &[Actor])) {
-        if !self.texts.contains_key(root) {
-            self.texts.insert(root.into(), self.new_text());
-        }
-        if let Some(text) = self.texts.get_mut(root) {
-            change(text, &self.actors);
+        match self.texts.get_mut(root) {
+            Some(text) => change(text, &self.actors),
+            None => {
+                let mut text = self.new_text();
+                change(&mut text, &self.actors);
+                self.texts.insert(root.into(), text);
+            }
         }
         self.collect_text(root, Origin::Remote);
     }

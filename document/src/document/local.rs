@@ -74,11 +74,12 @@ impl Document {
     pub fn insert(&mut self, name: &str, at: Position, text: &str) -> Result<(), EditError> {
         let scalars = if text.is_ascii() { text.len() } else { text.chars().count() };
         let id = self.next_dot(name, scalars)?;
-        let index = position(self.texts.get(name), at)?;
+        let known = self.texts.get(name);
+        let (index, is_new) = (position(known, at)?, known.is_none());
         if scalars == 0 {
             return Ok(());
         }
-        if !self.texts.contains_key(name) {
+        if is_new {
             self.texts.insert(name.into(), self.new_text());
         }
         if let Some(state) = self.texts.get_mut(name) {
@@ -107,17 +108,18 @@ impl Document {
     /// See [`EditError`].
     pub fn delete(&mut self, name: &str, at: Position, length: usize) -> Result<(), EditError> {
         let dot = self.next_dot(name, 0)?;
+        let text = self.texts.get(name);
         let (index, end) = match at {
             Position::Scalar(_) => {
-                let start = position(self.texts.get(name), at)?;
-                (start, position(self.texts.get(name), Position::Scalar(start.saturating_add(length)))?)
+                let start = position(text, at)?;
+                (start, position(text, Position::Scalar(start.saturating_add(length)))?)
             }
             Position::Utf16(start) => {
                 let end = start.saturating_add(length);
-                let from = position(self.texts.get(name), at)?;
-                let to = position(self.texts.get(name), Position::Utf16(end))?;
+                let from = position(text, at)?;
+                let to = position(text, Position::Utf16(end))?;
                 // An end within a pair was moved to the pair's start.
-                let is_within = self.texts.get(name).is_some_and(|text| text.utf16_at(to) < end);
+                let is_within = text.is_some_and(|text| text.utf16_at(to) < end);
                 (from, to + usize::from(is_within))
             }
         };

@@ -37,6 +37,10 @@ impl<'a> Input<'a> {
                 self.0 = rest;
                 return Ok(u64::from(first & 0x7f) | u64::from(second) << 7);
             }
+            [first, second, third @ 0..0x80, ref rest @ ..] => {
+                self.0 = rest;
+                return Ok(u64::from(first & 0x7f) | u64::from(second & 0x7f) << 7 | u64::from(third) << 14);
+            }
             _ => {}
         }
         read_number(&mut self.0).ok_or(CUT_OFF)

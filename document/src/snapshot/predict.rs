@@ -25,28 +25,28 @@ fn rank(jumps: &Jumps, id: Id) -> u64 {
 pub(super) fn predict(spans: &[Span], jumps: &Jumps, heads: &mut Vec<Head>) {
     if jumps.iter().all(Vec::is_empty) {
         // Nobody has seen another's: the counters alone.
-        predict_by(spans, |id| u64::from(id.counter), heads);
+        predict_by(spans, |id| u64::from(id.counter) << 32 | u64::from(id.actor), heads);
     } else {
-        predict_by(spans, |id| rank(jumps, id), heads);
+        predict_by(spans, |id| (rank(jumps, id), id.actor), heads);
     }
 }
 
-fn predict_by(spans: &[Span], rank: impl Fn(Id) -> u64, heads: &mut Vec<Head>) {
+fn predict_by<K: Copy + Ord>(spans: &[Span], key: impl Fn(Id) -> K, heads: &mut Vec<Head>) {
     let start = heads.len();
     heads.reserve(spans.len());
     // Spans to the left of the present one, each older than the one after it.
-    let mut older: Vec<(u64, u32, u32)> = Vec::new();
+    let mut older: Vec<(K, u32)> = Vec::new();
     for (index, span) in spans.iter().enumerate() {
-        let key = (rank(span.id), span.id.actor);
-        while let Some(&(top_rank, top_actor, top)) = older.last()
-            && (top_rank, top_actor) > key
+        let key = key(span.id);
+        while let Some(&(top_key, top)) = older.last()
+            && top_key > key
         {
             heads[start + top as usize].right = span.id;
             older.pop();
         }
-        let left = older.last().map_or(BEYOND, |&(_, _, top)| spans[top as usize].last());
+        let left = older.last().map_or(BEYOND, |&(_, top)| spans[top as usize].last());
         heads.push(Head { left, right: BEYOND });
-        older.push((key.0, key.1, index as u32));
+        older.push((key, index as u32));
     }
 }
 
