@@ -1,7 +1,6 @@
 //! Containers: edits, reads, and what changed.
 
 mod collections;
-mod refused;
 mod text;
 mod undo;
 mod values;

@@ -81,8 +81,10 @@ pub struct Room {
     presence: Presence,
     closing: Option<Reason>,
     unusable_records: usize,
-    /// The host is short of memory.
+    /// The host is short of memory, or of room for what its store does not take.
     paused: bool,
+    /// Why batches are not taken, where they are not: the store is away.
+    store_is_away: bool,
     drops: Drops,
 }
 
@@ -118,6 +120,7 @@ impl Room {
             closing: None,
             unusable_records: 0,
             paused: false,
+            store_is_away: false,
             drops: Drops::default(),
         };
         room.load(loaded);

@@ -1,6 +1,7 @@
 //! What the relay counts. Each relay has a recorder of its own, so that several may run in one process.
 
 use inkwire_protocol::room::{Drops, Usage};
+use inkwire_storage::{Condition, Counts};
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder as _, Unit};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
@@ -88,9 +89,29 @@ pub struct Metrics {
     room_bytes: [Gauge; 8],
     /// What rooms dropped because a bound was reached.
     dropped: [Counter; 4],
+    /// Batches that were refused for what they are.
+    refused: Counter,
+    /// What the store did beside what it was asked.
+    store: StoreMetrics,
+    /// Whether the store serves (0), is away (1), or is away and nothing more can be kept (2).
+    store_condition: Gauge,
     /// Who paid when memory was short.
     pub relief: Relief,
     recorder: PrometheusRecorder,
+}
+
+/// What the store counts itself.
+struct StoreMetrics {
+    retries: Counter,
+    timeouts: Counter,
+    repeated_writes: Counter,
+    conflicts: Counter,
+    segments_begun: Counter,
+    segments_deleted: Counter,
+    loads_started_over: Counter,
+    outages: Counter,
+    drained: Counter,
+    spool_bytes: Gauge,
 }
 
 /// How often each of those paid who pay when memory is short, in their order.
@@ -200,6 +221,32 @@ impl Metrics {
             memory_bytes: gauge("inkwire_memory_bytes", "Bytes that rooms use together."),
             room_bytes,
             dropped,
+            refused: counter("inkwire_batches_refused_total", "Batches that were refused for what they are."),
+            store: StoreMetrics {
+                retries: counter("inkwire_store_retries_total", "Statements that were sent to the cluster again."),
+                timeouts: counter("inkwire_store_timeouts_total", "Statements that had no answer in time."),
+                repeated_writes: counter(
+                    "inkwire_store_repeated_rows_total",
+                    "Rows written into a second segment because the first was sealed meanwhile.",
+                ),
+                conflicts: counter(
+                    "inkwire_store_conflicts_total",
+                    "Rows read with the key of another row and other bytes.",
+                ),
+                segments_begun: counter("inkwire_store_segments_begun_total", "Segments begun."),
+                segments_deleted: counter("inkwire_store_segments_deleted_total", "Segments deleted after a fold."),
+                loads_started_over: counter(
+                    "inkwire_store_loads_started_over_total",
+                    "Loads that were overtaken by a fold.",
+                ),
+                outages: counter("inkwire_store_outages_total", "Times that the cluster was found to be away."),
+                drained: counter("inkwire_spool_drained_total", "Rows written out of an earlier life's spool."),
+                spool_bytes: gauge("inkwire_spool_bytes", "Bytes that the spool takes, about."),
+            },
+            store_condition: gauge(
+                "inkwire_store_condition",
+                "0: the store serves; 1: it is away; 2: and the spool is full.",
+            ),
             relief: Relief {
                 rooms: payer("empty_room"),
                 folds: payer("early_fold"),
@@ -229,9 +276,38 @@ impl Metrics {
         self.memory_bytes.set(used as f64);
     }
 
+    /// What the store did beside what it was asked, since it was opened.
+    pub fn set_store_counts(&self, counts: Counts) {
+        let store = &self.store;
+        for (counter, count) in [
+            (&store.retries, counts.retries),
+            (&store.timeouts, counts.timeouts),
+            (&store.repeated_writes, counts.repeated_writes),
+            (&store.conflicts, counts.conflicts),
+            (&store.segments_begun, counts.segments_begun),
+            (&store.segments_deleted, counts.segments_deleted),
+            (&store.loads_started_over, counts.loads_started_over),
+            (&store.outages, counts.outages),
+            (&store.drained, counts.drained),
+        ] {
+            counter.absolute(count);
+        }
+        store.spool_bytes.set(counts.spool_bytes as f64);
+    }
+
+    /// How the store is.
+    pub fn set_store_condition(&self, condition: Condition) {
+        self.store_condition.set(match condition {
+            Condition::Serving => 0.0,
+            Condition::Away => 1.0,
+            Condition::Full => 2.0,
+        });
+    }
+
     /// What one room dropped.
     pub fn count_drops(&self, drops: Drops) {
-        let Drops { batches, readers, offers, presence } = drops;
+        let Drops { batches, readers, offers, presence, refused } = drops;
+        self.refused.increment(refused);
         for (counter, count) in self.dropped.iter().zip([batches, readers, offers, presence]) {
             counter.increment(count);
         }

@@ -15,9 +15,10 @@ use inkwire_certs::{KeyError as PersistedKeyError, persisted_key};
 use inkwire_protocol::receipt::ReceiptKeys;
 use inkwire_protocol::room::RoomConfig;
 use inkwire_storage::embedded::Options;
-use inkwire_storage::scylla::driver::CommitLog;
-use inkwire_storage::{EmbeddedStore, MemoryStore, ScyllaStore, Store, StoreError, scylla};
+use inkwire_storage::spool::{self, ClusterRemote, Connected, Remote as _};
+use inkwire_storage::{Condition, EmbeddedStore, MemoryStore, SpoolStore, Store, StoreError, scylla};
 use quinn::{Endpoint, VarInt};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -28,7 +29,6 @@ use crate::doc;
 use crate::drain::{Phase, Phases};
 use crate::history::History;
 use crate::http::{Assets, Monitoring, Origins, SESSION_PATH, Site, authority, switch_to_websocket};
-use crate::listen::handshakes::Handshakes;
 use crate::listen::quic::{self, EndpointKeys, QuicError};
 use crate::listen::tcp::{self, Answer, Http, Service, Upgrade};
 use crate::listen::{sockets, tls};
@@ -107,11 +107,11 @@ pub enum StartError {
     Store(#[from] StoreError),
     /// What the cluster acknowledges is not durable.
     #[error(
-        "the cluster's nodes {0}, so that what they acknowledge is not durable: set commitlog_sync to batch on each of them (where \
-         they do not say it, add ?commitlog=batch to the address), or add ?unsynced=accept to call durable what a quorum has in \
-         memory"
+        "the cluster's nodes acknowledge writes before they sync them, or do not say: set commitlog_sync to batch on each of them \
+         (where they do not say it, add ?commitlog=batch to the address), or add ?unsynced=accept to call durable what a quorum has \
+         in memory"
     )]
-    Unsynced(&'static str),
+    Unsynced,
     /// Opening the store ended early: a fault of ours.
     #[error("opening the store ended early: {0}")]
     Opening(#[from] tokio::task::JoinError),
@@ -132,7 +132,7 @@ impl Relay {
     /// Opens the store of the settings and starts on it.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         make_directory(&settings.data)?;
-        let store = open_store(&settings.data, &settings.store, &settings.history).await?;
+        let store = open_store(&settings.data, &settings.store, &settings.history, Some(settings.bounds.spool)).await?;
         Self::start_on(settings, store).await
     }
 
@@ -186,21 +186,23 @@ impl Relay {
         let mut tasks = JoinSet::new();
         let writing = Arc::clone(&store);
         tasks.spawn(async move { writer.run(writing).await });
-        let upkeep = Arc::clone(&metrics);
+        let (upkeep, counted) = (Arc::clone(&metrics), Arc::clone(&store));
         tasks.spawn(async move {
             let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
             loop {
                 interval.tick().await;
+                upkeep.set_store_counts(counted.counts());
                 upkeep.upkeep();
             }
         });
+        tasks.spawn(follow_store(store.condition(), Arc::clone(&core)));
 
         let endpoints = quic::endpoints(sockets.udp, Arc::clone(&current), &endpoint_keys(&keys)?, &bounds)?;
-        let handshakes = Handshakes::new(bounds.max_handshakes);
+        let in_flight = Arc::new(AtomicUsize::new(0));
         for endpoint in &endpoints {
             let core = Arc::clone(&core);
             let serve = move |request| webtransport::serve(Arc::clone(&core), request);
-            tasks.spawn(quic::accept(endpoint.clone(), bounds.clone(), Arc::clone(&handshakes), serve));
+            tasks.spawn(quic::accept(endpoint.clone(), bounds.clone(), Arc::clone(&in_flight), serve));
         }
 
         let tls = match &settings.tls {
@@ -306,6 +308,19 @@ impl Relay {
     }
 }
 
+/// Tells the way to the store, and whoever reads the metrics, how the store is.
+async fn follow_store(mut condition: watch::Receiver<Condition>, core: Arc<Core>) {
+    loop {
+        let now = *condition.borrow_and_update();
+        core.writer.set_away(now != Condition::Serving);
+        core.metrics.set_store_condition(now);
+        if condition.changed().await.is_err() {
+            // It stays as it is.
+            return;
+        }
+    }
+}
+
 fn listen_tcp<S: Service>(
     tasks: &mut JoinSet<()>,
     listeners: Vec<std::net::TcpListener>,
@@ -394,7 +409,7 @@ pub async fn open_store_alone(data: &Path, kind: &StoreKind) -> Result<Arc<dyn S
         return Err(StartError::NoKeys { directory: data.to_owned() });
     }
     // By whatever rules a relay runs: nothing of the past is thinned here, since nothing is folded.
-    open_store(data, kind, &History::default()).await
+    open_store(data, kind, &History::default(), None).await
 }
 
 /// The same for a copy, which thins nothing: what the other store kept is kept.
@@ -405,7 +420,7 @@ pub async fn open_store_to_copy(data: &Path, kind: &StoreKind) -> Result<Arc<dyn
     if *kind == StoreKind::Embedded {
         make_directory(data)?;
     }
-    open_store(data, kind, &History::everything()).await
+    open_store(data, kind, &History::everything(), None).await
 }
 
 /// Where the embedded store lies in a data directory.
@@ -413,7 +428,13 @@ pub fn store_directory(data: &Path) -> PathBuf {
     data.join("store")
 }
 
-async fn open_store(data: &Path, kind: &StoreKind, history: &History) -> Result<Arc<dyn Store>, StartError> {
+/// Opens the store; before a cluster with a spool of so many bytes, or none at all for a command that ends.
+async fn open_store(
+    data: &Path,
+    kind: &StoreKind,
+    history: &History,
+    spool: Option<u64>,
+) -> Result<Arc<dyn Store>, StartError> {
     match kind {
         StoreKind::Memory => Ok(Arc::new(MemoryStore::with_rules(history.rules()))),
         StoreKind::Embedded => {
@@ -425,23 +446,14 @@ async fn open_store(data: &Path, kind: &StoreKind, history: &History) -> Result<
             Ok(Arc::new(opening.await??))
         }
         StoreKind::Cluster(address) => {
-            let store = ScyllaStore::connect(address, scylla::Options::default()).await?;
-            // `durable` must be true: what only memory holds is gone when the nodes lose their power together.
-            match store.commit_log() {
-                Some(CommitLog::Synced) | None => {
-                    tracing::info!(%address, "the store is a cluster whose nodes sync what they acknowledge")
-                }
-                Some(_) if address.accepts_unsynced => tracing::warn!(
-                    %address,
-                    "the cluster's nodes acknowledge before they sync: what is called durable is lost if a quorum loses its power"
-                ),
-                Some(CommitLog::Periodic) => {
-                    return Err(StartError::Unsynced("acknowledge writes before they sync them"));
-                }
-                Some(CommitLog::Unknown) => {
-                    return Err(StartError::Unsynced("do not say when they sync what they acknowledge"));
-                }
-            }
+            let remote = ClusterRemote::new((**address).clone(), scylla::Options::default());
+            let Some(bytes) = spool else {
+                let Connected { store, restarts } = remote.connect().await?;
+                // Whoever waits for a command has no disk in the cluster's place.
+                return if restarts.is_none() { Ok(store) } else { Err(StartError::Unsynced) };
+            };
+            let options = spool::Options { directory: (bytes > 0).then(|| data.join("spool")), bytes };
+            let store = SpoolStore::open(Arc::new(remote), &options).await?;
             Ok(Arc::new(store))
         }
     }

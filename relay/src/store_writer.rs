@@ -5,6 +5,7 @@
 //! commit what several documents bring together. Nothing is dropped here; when too much waits, [`StoreWriter::ready`] keeps
 //! sessions from being read.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -35,6 +36,9 @@ const RECORD_OVERHEAD: usize = 384;
 /// then half of it to all, so that documents that failed together do not come back together.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
+/// After how long a write is late: what gathers behind it is then kept on this machine, where the store has a spool.
+const LATE: Duration = Duration::from_millis(500);
+
 /// Records that a room handed over at once.
 #[derive(Debug)]
 struct Handed {
@@ -49,16 +53,28 @@ pub struct Outbox {
     /// Bytes that were handed over and are not durable.
     bytes: AtomicUsize,
     queue: Mutex<Queue>,
+    /// Told when something was handed over.
+    more: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     handed: Vec<Handed>,
+    /// So many of them, from the first, are kept by the store already.
+    kept: usize,
     /// Whether a write is under way or about to be.
     busy: bool,
 }
 
 impl Outbox {
+    /// What waits and was not given here before.
+    fn not_kept(&self) -> Vec<LogRecord> {
+        let mut queue = self.queue.lock();
+        let all = queue.handed.len();
+        let from = std::mem::replace(&mut queue.kept, all);
+        queue.handed[from..].iter().flat_map(|handed| handed.records.iter().cloned()).collect()
+    }
+
     /// What the next write takes; nothing when nothing waits, and then the room is idle.
     fn take(&self) -> Vec<Handed> {
         let mut queue = self.queue.lock();
@@ -70,6 +86,7 @@ impl Outbox {
         };
         let count = queue.handed.iter().take_while(fits).count();
         queue.busy = count > 0;
+        queue.kept = queue.kept.saturating_sub(count);
         if count == queue.handed.len() {
             std::mem::take(&mut queue.handed)
         } else {
@@ -123,6 +140,7 @@ impl StoreWriter {
         if !std::mem::replace(&mut queue.busy, true) && self.ready.send(Arc::clone(room)).is_err() {
             queue.handed.clear();
         }
+        room.outbox.more.notify_one();
     }
 
     /// Whether a session of `room` should be read slower.
@@ -195,7 +213,10 @@ impl StoreWriter {
         let records: Vec<Append> = records.map(|record| Append { document: room.key.clone(), record }).collect();
         let count = records.len();
         let start = Instant::now();
-        let outcome = self.append(store, records).await;
+        let outcome = tokio::select! {
+            outcome = self.append(store, records) => outcome,
+            never = keep_what_gathers(store, room) => match never {},
+        };
         self.metrics.store_seconds.record(start.elapsed());
         self.metrics.store_batches.record(count as f64);
         match &outcome {
@@ -240,6 +261,22 @@ impl StoreWriter {
                     return Err(error);
                 }
             }
+        }
+    }
+}
+
+/// Has the store keep what a room hands over while a write of it is late.
+async fn keep_what_gathers(store: &dyn Store, room: &RoomHandle) -> Infallible {
+    tokio::time::sleep(LATE).await;
+    loop {
+        let records = room.outbox.not_kept();
+        if records.is_empty() {
+            room.outbox.more.notified().await;
+            continue;
+        }
+        let records = records.into_iter().map(|record| Append { document: room.key.clone(), record }).collect();
+        if let Err(error) = store.keep(records).await {
+            tracing::debug!(document = %room.key, %error, "what waits for the store is not kept beside it");
         }
     }
 }

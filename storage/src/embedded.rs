@@ -207,7 +207,7 @@ impl Shared {
                 records.push(record);
             }
         }
-        Ok(Loaded { snapshot: found.snapshot, records })
+        Ok(Loaded { snapshot: found.snapshot, records, ..Loaded::default() })
     }
 }
 
@@ -264,6 +264,12 @@ impl EmbeddedStore {
         let writer = thread("store-writer").spawn(move || writer.run()).map_err(no_thread)?;
         let threads = Mutex::new(Some(Threads { writer, settler }));
         Ok(Self { shared, settler: jobs, queue_bytes, threads })
+    }
+
+    /// Every document that had something in the store when it was opened, before anything is appended. Blocks while it reads.
+    pub(crate) fn documents_at_opening(&self) -> Result<Vec<DocumentKey>, StoreError> {
+        // Opening moved all rows into the tables.
+        self.shared.files()?.tables.all_documents()
     }
 
     /// Ends both threads after what was handed over; with `settle`, moves all rows into the tables. Returns when the

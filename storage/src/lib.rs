@@ -10,6 +10,7 @@
 //! - [`memory`]: an engine that keeps everything in memory, for tests and simulators.
 //! - [`embedded`]: the engine for one node, in a directory of its own.
 //! - `scylla`: the engine for a fleet, on a CQL cluster; with the feature of that name, which is on by default.
+//! - `spool`: what stands before a cluster and keeps editing going while it is away; with the same feature.
 
 pub mod archive;
 pub mod check;
@@ -20,6 +21,8 @@ pub mod memory;
 pub mod retention;
 #[cfg(feature = "scylla")]
 pub mod scylla;
+#[cfg(feature = "scylla")]
+pub mod spool;
 pub mod store;
 
 mod contents;
@@ -33,4 +36,6 @@ pub use memory::MemoryStore;
 pub use retention::{HistoryRules, Retention};
 #[cfg(feature = "scylla")]
 pub use scylla::ScyllaStore;
-pub use store::{Append, DocumentKey, Loaded, Store, StoredSnapshot};
+#[cfg(feature = "scylla")]
+pub use spool::SpoolStore;
+pub use store::{Append, Condition, Counts, DocumentKey, Loaded, Store, StoredSnapshot};

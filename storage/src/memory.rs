@@ -96,6 +96,7 @@ impl Document {
         Loaded {
             snapshot: self.snapshot.clone(),
             records: rows.filter(|record| !covers(version, &record.batch)).cloned().collect(),
+            ..Loaded::default()
         }
     }
 

@@ -53,9 +53,7 @@ use self::retry::Patience;
 use self::segments::Size;
 use crate::archive::Archive;
 use crate::error::StoreError;
-use crate::store::{Append, DocumentKey, Loaded, Store};
-
-pub use self::engine::Counts;
+use crate::store::{Append, Counts, DocumentKey, Loaded, Store};
 
 /// The most bytes of operations in one row: servers warn of cells over 1 MB.
 pub const MAX_OPERATIONS_BYTES: usize = 1_000_000;
@@ -98,6 +96,7 @@ impl Default for Options {
 pub struct ScyllaStore {
     engine: Arc<Engine>,
     commit_log: Option<CommitLog>,
+    driver: Option<Arc<Driver>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     sweeper: JoinHandle<()>,
 }
@@ -124,8 +123,9 @@ impl ScyllaStore {
         let driver = Driver::connect(address).await?;
         driver.check_schema().await?;
         let commit_log = driver.commit_log(address).await?;
-        let mut store = Self::on(Arc::new(driver), options);
-        store.commit_log = Some(commit_log);
+        let driver = Arc::new(driver);
+        let mut store = Self::on(Arc::clone(&driver) as Arc<dyn Cluster>, options);
+        (store.commit_log, store.driver) = (Some(commit_log), Some(driver));
         Ok(store)
     }
 
@@ -136,7 +136,7 @@ impl ScyllaStore {
         let engine = Arc::new(Engine::new(cluster, options, ready, sealed));
         let writer = tokio::spawn(lane::run(engine.clone(), lanes));
         let sweeper = tokio::spawn(sweep::run(engine.clone(), swept));
-        Self { engine, commit_log: None, writer: Mutex::new(Some(writer)), sweeper }
+        Self { engine, commit_log: None, driver: None, writer: Mutex::new(Some(writer)), sweeper }
     }
 
     /// When the cluster's nodes sync their commit logs; `None` for a cluster that is not one of servers.
@@ -144,9 +144,9 @@ impl ScyllaStore {
         self.commit_log
     }
 
-    /// What the store did beside what it was asked.
-    pub fn counts(&self) -> Counts {
-        self.engine.counters.read()
+    /// The driver, where there is one.
+    pub(crate) fn driver(&self) -> Option<Arc<Driver>> {
+        self.driver.clone()
     }
 
     fn rows(&self, records: Vec<Append>) -> Result<HashMap<DocumentKey, Vec<Row>>, StoreError> {
@@ -227,6 +227,10 @@ impl Store for ScyllaStore {
 
     fn archive(&self) -> Option<&dyn Archive> {
         Some(self)
+    }
+
+    fn counts(&self) -> Counts {
+        self.engine.counters.read()
     }
 
     async fn close(&self) {

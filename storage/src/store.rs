@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use inkwire_document::VersionVector;
 use inkwire_protocol::record::{ActorRecord, LogRecord};
+use tokio::sync::watch;
 
 use crate::archive::Archive;
 use crate::error::StoreError;
@@ -69,6 +70,46 @@ pub struct Loaded {
     /// The rows that the snapshot does not cover, in the order in which they arrived. A row is covered when its last
     /// counter is; two rows with one actor and counter but different digests are both here.
     pub records: Vec<LogRecord>,
+    /// Rows that only this machine has for certain: they are part of the document and not durable until an `append` of them has
+    /// returned. Only a [`SpoolStore`](crate::SpoolStore) has any.
+    pub spooled: Vec<LogRecord>,
+}
+
+/// Whether a store takes edits, and whether it can make them durable.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Condition {
+    /// All is well as far as is known.
+    #[default]
+    Serving,
+    /// Nothing becomes durable for now; what is appended is kept, and waits.
+    Away,
+    /// Nothing more can be kept either: appends wait for room.
+    Full,
+}
+
+/// What a store did beside what it was asked, since it was opened.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counts {
+    /// Statements that were sent again after a failure.
+    pub retries: u64,
+    /// Statements that had no answer in time; each may have taken effect.
+    pub timeouts: u64,
+    /// Rows that were written into a second segment, because the first was sealed meanwhile.
+    pub repeated_writes: u64,
+    /// Rows that were read with the key of another row and other bytes: an actor was used twice, or an attack.
+    pub conflicts: u64,
+    /// Segments that were begun.
+    pub segments_begun: u64,
+    /// Segments that were deleted after a fold.
+    pub segments_deleted: u64,
+    /// Loads that were overtaken by a fold and started over.
+    pub loads_started_over: u64,
+    /// Times that the cluster was found to be away.
+    pub outages: u64,
+    /// Rows that were written to the cluster out of the spool of an earlier life of this process.
+    pub drained: u64,
+    /// Bytes that the spool takes now, about.
+    pub spool_bytes: u64,
 }
 
 /// Keeps documents' logs and snapshots.
@@ -93,6 +134,18 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// Any kind; the records may then be stored or not, and the caller may append them again.
     async fn append(&self, records: Vec<Append>) -> Result<(), StoreError>;
+
+    /// Keeps `records` on this machine for a time in which an `append` of rows before them takes long, so that a process that
+    /// starts meanwhile has them. It says nothing of durability: each record is appended all the same. A store that keeps
+    /// nothing here does nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for `append`.
+    async fn keep(&self, records: Vec<Append>) -> Result<(), StoreError> {
+        let _ = records;
+        Ok(())
+    }
 
     /// Commits `snapshot`, which covers `version`, and removes the older snapshot and every segment of the log whose
     /// rows are all covered; rows that come later start a new segment. All of it takes effect at once or not at all.
@@ -126,6 +179,22 @@ pub trait Store: Send + Sync + 'static {
     /// The side of the store that knows its documents' past; `None` when the engine keeps none.
     fn archive(&self) -> Option<&dyn Archive> {
         None
+    }
+
+    /// Whether edits are taken now, and whether they become durable; whoever waits for a change is told. A store that never
+    /// changes is [`Condition::Serving`], and its receiver's sender is gone.
+    fn condition(&self) -> watch::Receiver<Condition> {
+        watch::channel(Condition::Serving).1
+    }
+
+    /// The caller, which loaded `document`, does not have it open any more.
+    fn release(&self, document: &DocumentKey) {
+        let _ = document;
+    }
+
+    /// What was done beside what was asked.
+    fn counts(&self) -> Counts {
+        Counts::default()
     }
 
     /// Finishes what was handed over and releases the store; later calls answer [`StoreError::Closed`].

@@ -2,7 +2,6 @@
 
 mod measure;
 mod pace;
-pub mod stalled;
 mod watch;
 mod write;
 

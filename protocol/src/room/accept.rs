@@ -251,6 +251,23 @@ impl Room {
         Ok(())
     }
 
+    /// Takes records that are part of the document and that the store does not have for certain, as a relay before this one
+    /// accepted them: they go to the store like new ones, and are not durable until then.
+    ///
+    /// # Errors
+    ///
+    /// [`Code::Overloaded`] when they are more than a room may hold that is not durable.
+    pub fn restore(&mut self, clock: Clock, records: Vec<LogRecord>) -> Result<(), Reason> {
+        for LogRecord { batch, subject, digest, .. } in records {
+            let needs = (batch.actor, batch.first.saturating_sub(1));
+            let offer =
+                Waiting { batch, subject, digest, link: Link::default(), origins: Vec::new(), stored: true, needs };
+            self.place_offer(clock, offer)?;
+        }
+        self.retry_waiting(clock);
+        Ok(())
+    }
+
     /// Tries again what waited for what has come meanwhile, as far as there is room.
     pub(super) fn retry_waiting(&mut self, clock: Clock) {
         // Each round takes one out that may go in now; what it brings may be what another waits for.
@@ -413,6 +430,7 @@ impl Room {
     /// Refuses a batch: its sender is told, and if it was its own, goes on as a new actor.
     fn refuse(&mut self, id: MemberId, batch: &Batch, (code, reason): Reason) {
         if let Some(member) = self.members.get_mut(&id) {
+            self.drops.refused += 1;
             member.tell(frame::Refused { actor: batch.actor, first: batch.first, code, reason });
             self.wake(id);
         }

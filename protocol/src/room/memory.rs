@@ -49,6 +49,8 @@ pub struct Drops {
     pub offers: u64,
     /// Frames of presence that went unread by whoever had not fetched them.
     pub presence: u64,
+    /// Batches that were refused for what they are: of another's actor, other operations under a known counter, malformed.
+    pub refused: u64,
 }
 
 impl Room {
@@ -134,6 +136,12 @@ impl Room {
         if std::mem::replace(&mut self.paused, paused) && !paused {
             self.ask_starved();
         }
+    }
+
+    /// From now on, or no longer, it is because the store is away that batches are not taken where they are not: their authors
+    /// are told so.
+    pub fn set_store_away(&mut self, away: bool) {
+        self.store_is_away = away;
     }
 
     /// Whether [`set_paused`](Self::set_paused) holds it back.

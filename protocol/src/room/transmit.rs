@@ -46,7 +46,10 @@ impl Room {
             actors: &self.actors,
             front_version: &self.front_version,
             entries: self.config.vector_entries,
-            paused: self.durability.is_starved(id).then_some(Code::Overloaded),
+            paused: self.durability.is_starved(id).then_some(match self.store_is_away {
+                true => Code::StoreUnavailable,
+                false => Code::Overloaded,
+            }),
         };
         let mut budget = Budget { left: max_bytes, taken: 0, out };
         source.fill(id, member, &mut budget);

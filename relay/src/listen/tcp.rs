@@ -18,7 +18,6 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
 
-use super::handshakes::Handshakes;
 use crate::settings::Bounds;
 
 /// The most bytes of a request's head, its line and headers.
@@ -75,8 +74,8 @@ pub struct Http<S> {
     pub bounds: Bounds,
     /// Permits of connections.
     pub connections: Arc<Semaphore>,
-    /// TLS handshakes under way.
-    pub handshakes: Arc<Handshakes>,
+    /// Permits of TLS handshakes.
+    pub handshakes: Arc<Semaphore>,
 }
 
 impl<S: Service> Http<S> {
@@ -86,7 +85,7 @@ impl<S: Service> Http<S> {
             service,
             tls: tls.map(TlsAcceptor::from),
             connections: Arc::new(Semaphore::new(bounds.max_tcp_connections)),
-            handshakes: Handshakes::new(bounds.max_handshakes),
+            handshakes: Arc::new(Semaphore::new(bounds.max_handshakes)),
             bounds,
         })
     }
@@ -141,13 +140,10 @@ async fn connection<S: Service>(stream: TcpStream, peer: SocketAddr, http: Arc<H
     match &http.tls {
         None => requests(stream, peer, http).await,
         Some(acceptor) => {
-            let handshake = http.handshakes.begin();
-            let stream = tokio::select! {
-                stream = tokio::time::timeout(http.bounds.handshake_timeout, acceptor.accept(stream)) => {
-                    stream.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??
-                }
-                () = handshake.given_up() => return Err(io::Error::other("the handshake is given up for a newer one")),
-            };
+            let handshake = Arc::clone(&http.handshakes).acquire_owned().await;
+            let stream = tokio::time::timeout(http.bounds.handshake_timeout, acceptor.accept(stream))
+                .await
+                .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
             drop(handshake);
             requests(stream, peer, http).await
         }

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use inkwire_protocol::copies::CopyFate;
+use inkwire_protocol::record::LogRecord;
 use inkwire_protocol::room::{Clock, Drops, FoldInput, Join, MemberId, Reason, RecordNumber, Room, Usage};
 use inkwire_protocol::{Frame, Role};
-use inkwire_storage::DocumentKey;
+use inkwire_storage::{Condition, DocumentKey};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -66,6 +67,16 @@ struct State {
     ready: Vec<MemberId>,
     /// What the budget was told of this room.
     accounted: usize,
+    /// Batches are not taken because memory is short.
+    memory_is_short: bool,
+    /// Batches are not taken because the store is away and nothing more can be kept for it.
+    store_is_full: bool,
+}
+
+impl State {
+    fn pause(&mut self) {
+        self.room.set_paused(self.memory_is_short || self.store_is_full);
+    }
 }
 
 impl RoomHandle {
@@ -89,6 +100,8 @@ impl RoomHandle {
                 fold: None,
                 ready: Vec::new(),
                 accounted,
+                memory_is_short: false,
+                store_is_full: false,
             }),
             early: AtomicBool::new(false),
             clock,
@@ -182,11 +195,25 @@ impl RoomHandle {
         self.changed.notify_one();
     }
 
-    /// What the room keeps, whether it is paused, and what it dropped since it was last asked.
+    /// What only this machine's spool had of the document goes on as if it had just been written.
+    pub(super) fn restore(self: &Arc<Self>, records: Vec<LogRecord>) -> Result<(), Reason> {
+        self.step(|state, clock| state.room.restore(clock, records))
+    }
+
+    /// How the store is from now on.
+    pub(super) fn set_store(self: &Arc<Self>, condition: Condition) {
+        self.step(|state, _| {
+            state.store_is_full = condition == Condition::Full;
+            state.room.set_store_away(condition != Condition::Serving);
+            state.pause();
+        });
+    }
+
+    /// What the room keeps, whether it is paused for want of memory, and what it dropped since it was last asked.
     pub(super) fn survey(&self) -> (Usage, bool, Drops) {
         let mut state = self.state.lock();
         let drops = state.room.take_drops();
-        (state.room.usage(), state.room.is_paused(), drops)
+        (state.room.usage(), state.memory_is_short, drops)
     }
 
     /// Has the room unloaded as soon as nobody has it open. Returns whether that is new.
@@ -222,11 +249,12 @@ impl RoomHandle {
         self.step(|state, _| state.room.shed_readers())
     }
 
-    /// Stops taking batches, or goes on. Returns whether that is new.
+    /// Stops taking batches for want of memory, or goes on. Returns whether that is new.
     pub(super) fn set_paused(self: &Arc<Self>, paused: bool) -> bool {
         self.step(|state, _| {
-            let new = state.room.is_paused() != paused;
-            state.room.set_paused(paused);
+            let new = state.memory_is_short != paused;
+            state.memory_is_short = paused;
+            state.pause();
             new
         })
     }
@@ -285,7 +313,7 @@ impl RoomHandle {
         let clock = self.clock.now();
         let mut state = self.state.lock();
         let result = step(&mut state, clock);
-        let State { room, members, armed, fold, ready, accounted } = &mut *state;
+        let State { room, members, armed, fold, ready, accounted, .. } = &mut *state;
         let mut records = Vec::new();
         if let Some(last) = room.take_records(&mut records) {
             self.writer.hand_over(self, records, last);

@@ -121,6 +121,8 @@ enum LoadError {
     Snapshot(#[from] SnapshotError),
     #[error("no randomness for a room's actors: {0}")]
     Random(#[from] getrandom::Error),
+    #[error("what the spool has: {}", .0.1)]
+    Spool(Reason),
     #[error("open documents use {used} of {limit} bytes: others wait")]
     Spent { used: usize, limit: usize },
 }
@@ -246,6 +248,7 @@ impl Rooms {
             None => (None, Vec::new()),
         };
         let batches = loaded.records.len();
+        let spooled = loaded.spooled;
         let loaded = Loaded { snapshot, actors, batches: loaded.records };
         let room = Room::new(
             self.config.room.clone(),
@@ -259,6 +262,10 @@ impl Rooms {
             tracing::error!(document = %key, records = room.unusable_records(), "stored batches cannot be used: an actor has a gap, or was used twice");
         }
         let room = Arc::new(RoomHandle::new(key, room, self.clock, Arc::clone(&self.writer), Arc::clone(&self.budget)));
+        if !spooled.is_empty() {
+            tracing::info!(document = %room.key, batches = spooled.len(), "what only the spool had goes to the store again");
+            room.restore(spooled).map_err(LoadError::Spool)?;
+        }
         self.spawn_task(&room, slot);
         self.metrics.rooms.increment(1.0);
         self.metrics.rooms_loaded.increment(1);
@@ -276,6 +283,7 @@ impl Rooms {
             Arc::clone(slot),
             Arc::downgrade(self),
             Arc::clone(&self.folder),
+            self.store.condition(),
             self.config.unload_after,
         );
         tasks.spawn(tracing::Instrument::instrument(task, span));
@@ -290,6 +298,7 @@ impl Rooms {
         }
         slots.remove(&room.key.name);
         drop(slots);
+        self.store.release(&room.key);
         self.metrics.rooms.decrement(1.0);
         tracing::debug!(document = %room.key, "a room is unloaded");
         true

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use inkwire_storage::Condition;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Rooms;
@@ -23,8 +25,11 @@ pub(super) async fn run(
     slot: Arc<Slot>,
     rooms: Weak<Rooms>,
     folder: Arc<Folder>,
+    mut condition: watch::Receiver<Condition>,
     unload_after: Duration,
 ) {
+    let now = *condition.borrow_and_update();
+    room.set_store(now);
     let mut empty_since = None;
     let mut fold = std::pin::pin!(None);
     let mut fold_not_before = Instant::now();
@@ -69,6 +74,11 @@ pub(super) async fn run(
         tokio::select! {
             () = room.changed.notified() => {}
             () = sleep_until(due) => {}
+            // A store that never changes has nobody to tell of it.
+            Ok(()) = condition.changed() => {
+                let now = *condition.borrow_and_update();
+                room.set_store(now);
+            }
             outcome = async {
                 match fold.as_mut().as_pin_mut() {
                     Some(fold) => fold.await,

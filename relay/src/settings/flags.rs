@@ -148,6 +148,9 @@ flags! {
     /// and ** for any. Repeatable, or separated by commas [default: none]
     #[value(value_delimiter = ',')]
     keep_log: Vec<String> = "INKWIRE_KEEP_LOG", "PATTERN", "Storage";
+    /// Bytes of the data directory that edits may take while a cluster is away, with what open documents were loaded with; past
+    /// it editors are told `store_unavailable` and keep what they write. 0 for no spool [default: 1GiB]
+    spool: ByteCount = "INKWIRE_SPOOL", "BYTES", "Storage";
 
     /// A key that signs access tokens: EdDSA or ES256 with a public key in PEM, or HS256 with a secret of at least 32 bytes.
     /// Repeatable, or separated by commas. Without any, and on loopback alone, development tokens are accepted [default: none]
@@ -181,7 +184,7 @@ flags! {
     max_documents: u32 = "INKWIRE_MAX_DOCUMENTS", "COUNT", "Bounds";
     /// TCP connections at a time, sessions included; more wait in the listener's queue [default: 20000]
     max_tcp_connections: usize = "INKWIRE_MAX_TCP_CONNECTIONS", "COUNT", "Bounds";
-    /// QUIC and TLS handshakes at a time; the oldest is given up for one more [default: 1000]
+    /// QUIC and TLS handshakes at a time; more wait or are refused [default: 1000]
     max_handshakes: usize = "INKWIRE_MAX_HANDSHAKES", "COUNT", "Bounds";
     /// From how many QUIC handshakes at a time on a client must prove its address first (a Retry) [default: 100]
     retry_threshold: usize = "INKWIRE_RETRY_THRESHOLD", "COUNT", "Bounds";

@@ -104,6 +104,8 @@ pub struct Bounds {
     pub send_window: u64,
     /// Bytes of waiting datagrams, each way.
     pub datagram_buffer: usize,
+    /// About how many bytes the spool may take before a cluster; 0 for none.
+    pub spool: u64,
     /// Bytes that wait for the store, process-wide.
     pub store_queue: usize,
     /// Bytes that all rooms may use together.
@@ -199,6 +201,7 @@ impl Settings {
             connection_receive_window: bytes(flags.connection_receive_window, 1 << 20),
             send_window: bytes(flags.send_window, 256 << 10),
             datagram_buffer: size("datagram-buffer", flags.datagram_buffer, 64 << 10)?,
+            spool: bytes(flags.spool, 1 << 30),
             store_queue: size("store-queue", flags.store_queue, 64 << 20)?,
             memory_budget: match flags.memory_budget {
                 Some(_) => size("memory-budget", flags.memory_budget, 0)?,
@@ -248,6 +251,14 @@ impl Bounds {
                     "--{name} is {value} bytes, {SMALLEST_WINDOW} to 1 TiB are allowed"
                 )));
             }
+        }
+        // Below, a generation would hold a few large batches.
+        const SMALLEST_SPOOL: u64 = 16 << 20;
+        if self.spool != 0 && !(SMALLEST_SPOOL..=1 << 44).contains(&self.spool) {
+            return Err(SettingsError::Invalid(format!(
+                "--spool is {} bytes, 0 or {SMALLEST_SPOOL} to 16 TiB are allowed",
+                self.spool
+            )));
         }
         // Room for two datagrams of the largest size; without any, WebTransport has no presence.
         const SMALLEST_DATAGRAM_BUFFER: usize = 2 << 10;

@@ -112,6 +112,7 @@ fn help_states_the_real_defaults() {
         ("connection-receive-window", bytes(bounds.connection_receive_window)),
         ("send-window", bytes(bounds.send_window)),
         ("datagram-buffer", bytes(bounds.datagram_buffer as u64)),
+        ("spool", bytes(bounds.spool)),
         ("store-queue", bytes(bounds.store_queue as u64)),
         ("udp-buffer", bytes(bounds.udp_buffer as u64)),
         ("gso", bounds.gso.to_string()),
@@ -153,6 +154,7 @@ fn what_does_not_go_together_is_refused() {
     assert!(refusal(&["--token-key", "RS256:k", "--token-issuer", "i", "--token-audience", "a"]).contains("RS256"));
     assert!(refusal(&["--send-window", "1KiB"]).contains("send-window"));
     assert!(refusal(&["--datagram-buffer", "0"]).contains("--datagram-buffer is 0 bytes, 2048"));
+    assert!(refusal(&["--spool", "1KiB"]).contains("--spool is 1024 bytes"));
     assert!(refusal(&["--max-documents", "0"]).contains("max-documents"));
     for sound in [
         with_keys(&["--listen", "0.0.0.0:4433", "--behind-proxy"]),

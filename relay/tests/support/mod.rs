@@ -215,7 +215,7 @@ pub(crate) enum Peer {
 }
 
 pub(crate) struct WebTransportLane {
-    pub(crate) send: web_transport_quinn::SendStream,
+    send: web_transport_quinn::SendStream,
     recv: web_transport_quinn::RecvStream,
     decoder: StreamDecoder,
 }

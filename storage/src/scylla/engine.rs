@@ -10,13 +10,13 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
 use super::arrival::Arrivals;
-use super::cluster::{Cluster, Failure, Row};
+use super::cluster::{Cluster, Failure, FailureKind, Row};
 use super::lane::Lane;
 use super::retry::Decision;
 use super::sweep::Sealed;
 use super::{Options, table};
 use crate::error::StoreError;
-use crate::store::DocumentKey;
+use crate::store::{Counts, DocumentKey};
 
 /// Documents that are remembered without anything waiting for them; beyond, the idle ones are forgotten, which costs each a
 /// new segment at its next write.
@@ -26,25 +26,12 @@ const REMEMBERED: usize = 50_000;
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) retries: AtomicU64,
+    pub(super) timeouts: AtomicU64,
     pub(super) repeated_writes: AtomicU64,
     pub(super) conflicts: AtomicU64,
+    pub(super) segments_begun: AtomicU64,
     pub(super) segments_deleted: AtomicU64,
     pub(super) loads_started_over: AtomicU64,
-}
-
-/// A count of what a store did beside what it was asked, since it was opened.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Counts {
-    /// Statements that were sent again after a failure.
-    pub retries: u64,
-    /// Rows that were written into a second segment, because the first was sealed meanwhile.
-    pub repeated_writes: u64,
-    /// Rows that were read with the key of another row and other bytes: an actor was used twice, or an attack.
-    pub conflicts: u64,
-    /// Segments that were deleted after a fold.
-    pub segments_deleted: u64,
-    /// Loads that were overtaken by a fold and started over.
-    pub loads_started_over: u64,
 }
 
 impl Counters {
@@ -56,10 +43,13 @@ impl Counters {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counts {
             retries: of(&self.retries),
+            timeouts: of(&self.timeouts),
             repeated_writes: of(&self.repeated_writes),
             conflicts: of(&self.conflicts),
+            segments_begun: of(&self.segments_begun),
             segments_deleted: of(&self.segments_deleted),
             loads_started_over: of(&self.loads_started_over),
+            ..Counts::default()
         }
     }
 }
@@ -144,6 +134,9 @@ impl Engine {
                 Err(failure) => failure,
             };
             attempt += 1;
+            if failure.kind == FailureKind::TimedOut {
+                Counters::add(&self.counters.timeouts, 1);
+            }
             let jitter = random().map_or(0, |random| random as u8);
             match self.options.patience.decide(&failure, attempt, started.elapsed(), jitter) {
                 Decision::Again(pause) => {

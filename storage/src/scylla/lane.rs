@@ -220,6 +220,7 @@ async fn current(engine: &Engine, lane: &Lane, size: Size) -> Result<Current, St
     // Deleting seals all segments: whoever is sent on from one of them finds here that there is nothing to go on with.
     engine.check_alive(&lane.document).await?;
     engine.patiently(|| engine.cluster.list_segment(&lane.document, segment)).await.map_err(store_error)?;
+    Counters::add(&engine.counters.segments_begun, 1);
     let current = Current { segment, size, limit: engine.options.segment, read };
     *lane.current.lock() = Some(current);
     Ok(current)

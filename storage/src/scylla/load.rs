@@ -93,7 +93,7 @@ async fn attempt(
     let none = VersionVector::new();
     let version = snapshot.as_ref().map_or(&none, |snapshot| &snapshot.version);
     let records = in_order(engine, document, rows, version);
-    Ok(Some(Loaded { snapshot, records }))
+    Ok(Some(Loaded { snapshot, records, ..Loaded::default() }))
 }
 
 /// Goes on with a segment that was found, unless there is one already.

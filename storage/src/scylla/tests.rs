@@ -57,7 +57,7 @@ async fn commit(store: &ScyllaStore, dots: &[(u64, u64)]) -> Result<(), StoreErr
 
 /// What a load holds: what the snapshot covers, and the rows.
 async fn held(store: &ScyllaStore) -> (Vec<(u64, u64)>, Vec<(u64, u64)>) {
-    let Loaded { snapshot, records } = store.load(&document()).await.expect("it loads");
+    let Loaded { snapshot, records, .. } = store.load(&document()).await.expect("it loads");
     let covered = snapshot.map(|snapshot| snapshot.version).unwrap_or_default();
     let rows = records.iter().map(|record| (record.batch.actor.0, record.batch.first));
     (covered.dots.iter().map(|(actor, counter)| (actor.0, *counter)).collect(), rows.collect())

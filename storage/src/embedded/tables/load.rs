@@ -53,6 +53,22 @@ impl Tables {
     }
 }
 
+impl Tables {
+    /// Every document that has ever had something in the tables.
+    pub(in crate::embedded) fn all_documents(&self) -> Result<Vec<DocumentKey>, StoreError> {
+        self.guarded("reading table `documents`", || {
+            let table = self.database.begin_read()?.open_table(DOCUMENTS)?;
+            let mut found = Vec::new();
+            for entry in table.iter()? {
+                let (key, _) = entry?;
+                let (name, incarnation) = key.value();
+                found.push(DocumentKey::new(name, incarnation));
+            }
+            Ok(found)
+        })
+    }
+}
+
 /// The row of `document` in `documents`.
 pub(super) fn document_row(
     table: &impl ReadableTable<(&'static str, u64), &'static [u8]>,
