@@ -1,6 +1,7 @@
 //! Containers: edits, reads, and what changed.
 
 mod collections;
+mod refused;
 mod text;
 mod undo;
 mod values;

@@ -1,6 +1,7 @@
 //! What the client tells its shell.
 
 use inkwire_protocol::client::{DocumentId, Event};
+use inkwire_protocol::replica::RefusedEdit;
 use wasm_bindgen::prelude::*;
 
 use crate::core::Core;
@@ -28,7 +29,7 @@ pub enum EventKind {
     Status,
     /// Others' presence changed.
     Presence,
-    /// A number of edits were refused, with a code and a reason.
+    /// A number of edits were refused, with a code and a reason; `event_refused` says what they were.
     Refused,
     /// A document was closed, with a code and a reason.
     DocumentClosed,
@@ -43,6 +44,8 @@ pub(crate) struct Incident {
     code: &'static str,
     text: String,
     number: f64,
+    /// What was refused, and how much more.
+    pub(crate) refused: (Vec<RefusedEdit>, u64),
 }
 
 #[wasm_bindgen]
@@ -83,7 +86,7 @@ fn describe(event: Event) -> (EventKind, Incident) {
         Event::TokenWanted => (EventKind::TokenWanted, Incident::default()),
         Event::Closed { code, reason, fatal } => {
             let number = f64::from(u8::from(fatal));
-            (EventKind::Closed, Incident { code: code.name(), text: reason, number, document: 0 })
+            (EventKind::Closed, Incident { code: code.name(), text: reason, number, ..Incident::default() })
         }
         Event::Reconnect { after, url } => {
             let (number, text) = (after.as_secs_f64() * 1000.0, url.unwrap_or_default());
@@ -98,7 +101,11 @@ fn describe(event: Event) -> (EventKind, Incident) {
         Event::Refused { document, refusal } => {
             let incident = of(document);
             let number = refusal.edits as f64;
-            (EventKind::Refused, Incident { code: refusal.code.name(), text: refusal.reason, number, ..incident })
+            let refused = (refusal.content, refusal.omitted);
+            (
+                EventKind::Refused,
+                Incident { code: refusal.code.name(), text: refusal.reason, number, refused, ..incident },
+            )
         }
         Event::DocumentClosed { document, code, reason } => {
             (EventKind::DocumentClosed, Incident { code: code.name(), text: reason, ..of(document) })

@@ -2,8 +2,8 @@ import { Annotation, ChangeSet, EditorSelection, EditorState, Prec, StateEffect,
 import type { ChangeSpec, Extension } from "@codemirror/state"
 import { Decoration, EditorView, RectangleMarker, ViewPlugin, layer } from "@codemirror/view"
 import type { DecorationSet, LayerMarker, ViewUpdate } from "@codemirror/view"
-import type { Participant, Presence, Text, TextDelta } from "inkwire"
-import { ANNOUNCE_MILLIS, LABEL_MILLIS, placeOf, stateWith } from "./cursors.js"
+import type { Presence, Text, TextDelta } from "inkwire"
+import { Announcer, Places } from "./cursors.js"
 import type { User } from "./cursors.js"
 import { difference } from "./positions.js"
 
@@ -243,56 +243,33 @@ interface Cursor {
 
 class PresenceBinding {
   readonly #view: EditorView
-  readonly #presence: Presence
-  readonly #options: CollaborationOptions
+  readonly #announcer: Announcer
+  readonly #places: Places
   readonly #unobserve: () => void
-  #timer: ReturnType<typeof setTimeout> | undefined
-  #told = ""
-  #seen = new Map<string, { key: string; moved: number }>()
-  #fade: ReturnType<typeof setTimeout> | undefined
   #showing = false
   #destroyed = false
 
   constructor(
-    view: EditorView, presence: Presence, options: CollaborationOptions,
+    view: EditorView, presence: Presence, { text, user }: CollaborationOptions,
     /** Makes the view's positions the text's. */
     private readonly showText: (view: EditorView) => void,
   ) {
     this.#view = view
-    this.#presence = presence
-    this.#options = options
+    this.#announcer = new Announcer(presence, text, user, () => {
+      this.showText(view)
+      return view.state.selection.main
+    })
+    this.#places = new Places(presence, text, () => this.#showSoon())
     this.#unobserve = presence.observe(() => this.#showSoon())
     this.#showSoon()
-    this.#tellSoon()
+    this.#announcer.soon()
   }
 
   update(update: ViewUpdate): void {
     const announce = update.transactions.some(transaction => transaction.effects.some(effect => effect.is(announced)))
-    if (update.selectionSet || update.docChanged || update.focusChanged || announce) this.#tellSoon()
+    if (update.selectionSet || update.docChanged || update.focusChanged || announce) this.#announcer.soon()
     // A caret is tied to a character; the edit that brings that character may come after it.
     if (update.docChanged) this.#showSoon()
-  }
-
-  #tellSoon(): void {
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined
-      this.#tell()
-    }, ANNOUNCE_MILLIS)
-  }
-
-  #tell(): void {
-    const { text, user } = this.#options
-    this.showText(this.#view)
-    const { anchor, head } = this.#view.state.selection.main
-    const state = stateWith(this.#presence.own, user?.(), text, anchor, head)
-    const told = JSON.stringify(state)
-    if (told === this.#told) return
-    this.#told = told
-    try {
-      this.#presence.set(state)
-    } catch {
-      // The document is closed: nobody is left to tell.
-    }
   }
 
   #showSoon(): void {
@@ -306,44 +283,18 @@ class PresenceBinding {
 
   #show(): void {
     this.showText(this.#view)
-    let participants: readonly Participant[]
-    try {
-      participants = this.#presence.get()
-    } catch {
-      participants = []
-    }
-    const now = performance.now()
-    const seen = new Map<string, { key: string; moved: number }>()
-    const found: Cursor[] = []
-    let youngest = -Infinity
-    for (const participant of participants) {
-      const cursor = this.#cursorOf(participant)
-      if (!cursor) continue
-      const last = this.#seen.get(participant.session)
-      const moved = last?.key === cursor.key ? last.moved : now
-      seen.set(participant.session, { key: cursor.key, moved })
-      youngest = Math.max(youngest, moved)
-      const { session, name, color, anchor, head } = cursor
-      found.push({ session, name, color, anchor, head, active: now - moved < LABEL_MILLIS })
-    }
-    this.#seen = seen
-    clearTimeout(this.#fade)
-    if (now - youngest < LABEL_MILLIS) this.#fade = setTimeout(() => this.#showSoon(), LABEL_MILLIS - (now - youngest) + 20)
+    // Within what the view shows: the text may be ahead of it.
+    const within = (position: number) => Math.min(position, this.#view.state.doc.length)
+    const found = this.#places.now().map(({ session, name, color, anchor, head, active }): Cursor =>
+      ({ session, name, color, anchor: within(anchor), head: within(head), active }))
     // Most edits move a cursor only as its text moves, which the field has done already.
     if (!sameCursors(found, this.#view.state.field(cursors))) this.#view.dispatch({ effects: remoteCursors.of(found) })
   }
 
-  /** Within what the view shows: the text may be ahead of it. */
-  #cursorOf(participant: Participant): (Omit<Cursor, "active"> & { key: string }) | undefined {
-    const place = placeOf(participant, this.#options.text)
-    const most = this.#view.state.doc.length
-    return place && { ...place, anchor: Math.min(place.anchor, most), head: Math.min(place.head, most) }
-  }
-
   destroy(): void {
     this.#destroyed = true
-    clearTimeout(this.#timer)
-    clearTimeout(this.#fade)
+    this.#announcer.stop()
+    this.#places.stop()
     this.#unobserve()
   }
 }

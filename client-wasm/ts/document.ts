@@ -5,17 +5,15 @@ import { SharedMap, Text } from "./containers.js"
 import type { Origin } from "./containers.js"
 import { unflatten } from "./delta.js"
 import type { ListDelta } from "./delta.js"
-import { Closed, Refused } from "./errors.js"
+import { Closed } from "./errors.js"
 import { Observers, deferred } from "./observers.js"
 import type { Deferred, Unobserve } from "./observers.js"
 import { Presence } from "./presence.js"
+import type { Refusal } from "./refusal.js"
 import type { Session } from "./session.js"
 import { Status } from "./status.js"
 import type { Role, StatusSnapshot } from "./status.js"
 import type { Value } from "./values.js"
-
-/** Edits that the relay refused and that were taken back from the document; its `code` and message say why. */
-export type Refusal = Refused
 
 /** A place that an undo or redo changed, as it is afterwards. */
 export interface UndonePlace {
@@ -126,7 +124,7 @@ export class Doc {
     return this.#open.durable()
   }
 
-  /** Calls back when the relay refused edits, which have been taken back from the document. */
+  /** Calls back when the relay refused edits, which have been taken back from the document, with what they were. */
   observeRefused(callback: (refusal: Refusal) => void): Unobserve {
     return this.#open.refusals.add(callback)
   }

@@ -2,8 +2,8 @@ import type Quill from "quill"
 import type { EmitterSource, Range } from "quill"
 import Delta from "quill-delta"
 import type { Presence, Text, TextDelta } from "inkwire"
-import { ANNOUNCE_MILLIS, LABEL_MILLIS, placeOf, stateWith } from "./cursors.js"
-import type { Place, User } from "./cursors.js"
+import { Announcer, Places } from "./cursors.js"
+import type { ShownPlace, User } from "./cursors.js"
 
 export type { User } from "./cursors.js"
 
@@ -153,22 +153,22 @@ function takeHistory(quill: Quill, history: NonNullable<QuillOptions["history"]>
 /** The others' carets and selections, drawn over the text; and ours, told to them. */
 class Cursors {
   readonly #quill: Quill
-  readonly #presence: Presence
-  readonly #options: QuillOptions
   readonly #layer = document.createElement("div")
+  readonly #announcer: Announcer
+  readonly #places: Places
   readonly #unobserve: () => void
   readonly #resized: ResizeObserver
-  #seen = new Map<string, { key: string; moved: number }>()
   #own: Range | null = null
-  #told = ""
-  #timer: ReturnType<typeof setTimeout> | undefined
-  #fade: ReturnType<typeof setTimeout> | undefined
   #frame: number | undefined
 
-  constructor(quill: Quill, presence: Presence, options: QuillOptions) {
+  constructor(quill: Quill, presence: Presence, { text, user }: QuillOptions) {
     this.#quill = quill
-    this.#presence = presence
-    this.#options = options
+    this.#announcer = new Announcer(presence, text, user, () => {
+      const { index = 0, length = 0 } = this.#own ?? {}
+      const within = (position: number) => Math.min(position, text.length)
+      return { anchor: within(index), head: within(index + length) }
+    })
+    this.#places = new Places(presence, text, () => this.#drawSoon())
     this.#layer.className = "ink-cursors"
     // A screen reader follows the text, not where others are in it.
     this.#layer.setAttribute("aria-hidden", "true")
@@ -196,63 +196,17 @@ class Cursors {
   }
 
   tellSoon(): void {
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined
-      this.#tell()
-    }, ANNOUNCE_MILLIS)
-  }
-
-  #tell(): void {
-    const { text, user } = this.#options
-    const most = text.length
-    const { index = 0, length = 0 } = this.#own ?? {}
-    const state = stateWith(this.#presence.own, user?.(), text, Math.min(index, most), Math.min(index + length, most))
-    const told = JSON.stringify(state)
-    if (told === this.#told) return
-    this.#told = told
-    try {
-      this.#presence.set(state)
-    } catch {
-      // The document is closed: nobody is left to tell.
-    }
+    this.#announcer.soon()
   }
 
   #drawSoon(): void {
     this.#frame ??= requestAnimationFrame(() => {
       this.#frame = undefined
-      this.#draw()
+      this.#layer.replaceChildren(...this.#places.now().flatMap(place => [...this.#selection(place), ...this.#caret(place)]))
     })
   }
 
-  #draw(): void {
-    const now = performance.now()
-    const seen = new Map<string, { key: string; moved: number }>()
-    const drawn: HTMLElement[] = []
-    let youngest = -Infinity
-    for (const participant of this.#participants()) {
-      const place = placeOf(participant, this.#options.text)
-      if (!place) continue
-      const last = this.#seen.get(place.session)
-      const moved = last?.key === place.key ? last.moved : now
-      seen.set(place.session, { key: place.key, moved })
-      youngest = Math.max(youngest, moved)
-      drawn.push(...this.#selection(place), ...this.#caret(place, now - moved < LABEL_MILLIS))
-    }
-    this.#seen = seen
-    this.#layer.replaceChildren(...drawn)
-    clearTimeout(this.#fade)
-    if (now - youngest < LABEL_MILLIS) this.#fade = setTimeout(() => this.#drawSoon(), LABEL_MILLIS - (now - youngest) + 20)
-  }
-
-  #participants() {
-    try {
-      return this.#presence.get()
-    } catch {
-      return []
-    }
-  }
-
-  #caret({ head, name, color }: Place, active: boolean): HTMLElement[] {
+  #caret({ head, name, color, active }: ShownPlace): HTMLElement[] {
     const bounds = this.#quill.getBounds(Math.min(head, this.#quill.getLength() - 1))
     if (!bounds) return []
     const caret = document.createElement("div")
@@ -264,7 +218,7 @@ class Cursors {
     return [caret]
   }
 
-  #selection({ anchor, head, color }: Place): HTMLElement[] {
+  #selection({ anchor, head, color }: ShownPlace): HTMLElement[] {
     if (anchor === head) return []
     const most = this.#quill.getLength() - 1
     const [start, startAt] = this.#quill.getLeaf(Math.min(anchor, head, most))
@@ -288,8 +242,8 @@ class Cursors {
   }
 
   destroy(): void {
-    clearTimeout(this.#timer)
-    clearTimeout(this.#fade)
+    this.#announcer.stop()
+    this.#places.stop()
     if (this.#frame !== undefined) cancelAnimationFrame(this.#frame)
     this.#quill.off("selection-change", this.#selected)
     this.#unobserve()

@@ -4,6 +4,7 @@ import { OpenDocument } from "./document.js"
 import { Closed, ConnectionFailed, InkwireError, Refused, TokenFailed } from "./errors.js"
 import { deferred } from "./observers.js"
 import type { Deferred } from "./observers.js"
+import { readRefusal } from "./refusal.js"
 import type { Connection } from "./status.js"
 import type { Dialer } from "./transport/race.js"
 import { relayBase } from "./transport/types.js"
@@ -304,7 +305,11 @@ export class Session {
         case EventKind.Changed: open?.contentChanged(); break
         case EventKind.Status: open?.statusChanged(); break
         case EventKind.Presence: open?.presence.touch(); break
-        case EventKind.Refused: open?.refused(new Refused(code, text)); break
+        case EventKind.Refused: {
+          const flat = this.core.call(core => core.event_refused())
+          open?.refused(readRefusal(code, text, amount, flat))
+          break
+        }
         case EventKind.DocumentClosed:
           this.#documents.delete(number)
           open?.end(new Refused(code, text))

@@ -11,7 +11,7 @@ use inkwire_protocol::copies::CopyMode;
 use url::Url;
 
 use crate::client::{DevelopmentToken, Options, TokenSource, Transport};
-use crate::replay::{self, Plan, Report, fresh_document};
+use crate::replay::{self, Plan, Report, fresh_document, stalled};
 use crate::trace::{self, typist};
 
 /// Load tests for an Inkwire relay.
@@ -25,6 +25,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Replay(Replay),
+    Stalled(Stalled),
     Typist(Typist),
 }
 
@@ -78,6 +79,35 @@ enum First {
     Observer,
 }
 
+/// Measures what readers that stall cost the others: a typist's edits in a document of 2 MB, seen by another session, now without
+/// such readers and now with them, in turn.
+///
+/// Over WebTransport. Exit status: 0 if both texts end equal, whatever the latencies are.
+#[derive(Debug, Args)]
+struct Stalled {
+    /// The relay's address, as it prints it.
+    #[arg(long, value_name = "URL", default_value = "http://localhost:4433")]
+    url: Url,
+    /// How many readers open the document and read nothing of it.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    readers: usize,
+    /// How often it is measured without them and then with them.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Edits each time.
+    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..))]
+    edits: u32,
+    /// Edits a second.
+    #[arg(long, value_name = "N", default_value_t = 200.0, value_parser = positive)]
+    rate: f64,
+    /// The access token of all sessions [default: one from /dev/token, which a relay on loopback gives].
+    #[arg(long, value_name = "TOKEN", env = "INKWIRE_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Print the figures as one JSON object, and nothing else, on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
 /// Prints a trace made by a model of a typist: bursts, corrections, moves, pastes, several scripts.
 #[derive(Debug, Args)]
 struct Typist {
@@ -107,6 +137,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 pub async fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Replay(replay) => replay.run().await,
+        Command::Stalled(stalled) => stalled.run().await,
         Command::Typist(typist) => typist.run(),
     };
     match result {
@@ -130,6 +161,50 @@ impl Typist {
     }
 }
 
+/// A token that was given, or each person's own.
+fn token_source(given: Option<&String>, role: &str) -> TokenSource {
+    match given {
+        Some(token) => TokenSource::Given(token.clone()),
+        None => TokenSource::Development(DevelopmentToken {
+            // It is asked for again at a reconnect, and must then be the same person.
+            subject: Some(format!("loadtest-{role}-{}", std::process::id())),
+            ..DevelopmentToken::default()
+        }),
+    }
+}
+
+impl Stalled {
+    async fn run(self) -> Outcome {
+        let options = |role: &str| {
+            let token = token_source(self.token.as_ref(), role);
+            Options { token, ..Options::new(self.url.clone(), Transport::WebTransport) }
+        };
+        let report = stalled::run(stalled::Plan {
+            writer: options("writer"),
+            observer: options("observer"),
+            reader: options("reader"),
+            readers: self.readers,
+            rounds: self.rounds as usize,
+            edits: self.edits as usize,
+            rate: self.rate,
+        })
+        .await?;
+        if self.json {
+            println!("{}", serde_json::to_string(&report)?);
+        } else {
+            let stalled::Report { readers, without_ms, with_ms, ratio_p50, ratio_p99, text_equal } = &report;
+            println!(
+                "seen without readers that stall after {:.2} ms (p50), {:.2} ms (p99)",
+                without_ms.p50, without_ms.p99
+            );
+            println!("seen with {readers} of them after {:.2} ms (p50), {:.2} ms (p99)", with_ms.p50, with_ms.p99);
+            println!("{ratio_p50:.2} times (p50), {ratio_p99:.2} times (p99)");
+            println!("{}", if *text_equal { "both texts are equal" } else { "THE TEXTS DIFFER" });
+        }
+        Ok(if report.text_equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
 impl Replay {
     async fn run(self) -> Outcome {
         let trace = trace::load(&self.trace)?;
@@ -150,14 +225,7 @@ impl Replay {
 
     fn plan(&self) -> Plan {
         let options = |transport, role: &str| {
-            let token = match &self.token {
-                Some(token) => TokenSource::Given(token.clone()),
-                None => TokenSource::Development(DevelopmentToken {
-                    // Both are asked for again at a reconnect, and must then be the same person.
-                    subject: Some(format!("loadtest-{role}-{}", std::process::id())),
-                    ..DevelopmentToken::default()
-                }),
-            };
+            let token = token_source(self.token.as_ref(), role);
             let mut options = Options { token, ..Options::new(self.url.clone(), transport) };
             options.config.copies = self.datagram_copies;
             options
@@ -213,6 +281,8 @@ mod tests {
         for wrong in ["--batch 0", "--rate 0", "--datagram-copies yes", "--rate nan", "--wait -1", "--first both"] {
             assert!(parse(&format!("{line} {wrong}")).is_err(), "{wrong}");
         }
+        assert!(parse("inkwire-loadtest stalled --readers 10 --rounds 1 --rate 50").is_ok());
+        assert!(parse("inkwire-loadtest stalled --rounds 0").is_err());
         let error = parse(&line.replace("websocket", "carrier-pigeon")).unwrap_err();
         assert!(error.contains("there is no transport \"carrier-pigeon\""), "{error}");
     }

@@ -29,6 +29,7 @@ use crate::doc;
 use crate::drain::{Phase, Phases};
 use crate::history::History;
 use crate::http::{Assets, Monitoring, Origins, SESSION_PATH, Site, authority, switch_to_websocket};
+use crate::listen::handshakes::Handshakes;
 use crate::listen::quic::{self, EndpointKeys, QuicError};
 use crate::listen::tcp::{self, Answer, Http, Service, Upgrade};
 use crate::listen::{sockets, tls};
@@ -198,11 +199,11 @@ impl Relay {
         tasks.spawn(follow_store(store.condition(), Arc::clone(&core)));
 
         let endpoints = quic::endpoints(sockets.udp, Arc::clone(&current), &endpoint_keys(&keys)?, &bounds)?;
-        let in_flight = Arc::new(AtomicUsize::new(0));
+        let handshakes = Handshakes::new(bounds.max_handshakes);
         for endpoint in &endpoints {
             let core = Arc::clone(&core);
             let serve = move |request| webtransport::serve(Arc::clone(&core), request);
-            tasks.spawn(quic::accept(endpoint.clone(), bounds.clone(), Arc::clone(&in_flight), serve));
+            tasks.spawn(quic::accept(endpoint.clone(), bounds.clone(), Arc::clone(&handshakes), serve));
         }
 
         let tls = match &settings.tls {

@@ -256,3 +256,89 @@ fn take_message(taken: &mut Vec<u8>) -> Option<bytes::Bytes> {
     let message = std::mem::replace(taken, rest);
     Some(bytes::Bytes::from(message).slice(head..))
 }
+
+/// Handshakes at a time, and how many are begun and never finished.
+const HANDSHAKES: usize = 4;
+const UNFINISHED: usize = 12;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handshakes_that_are_never_finished_keep_nobody_out() {
+    let files = tempfile::tempdir().unwrap();
+    let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (files.path().join("chain.pem"), files.path().join("key.pem"));
+    std::fs::write(&certificate, pair.cert.pem()).unwrap();
+    std::fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
+    let most = HANDSHAKES.to_string();
+    // None of them ends because its time is over.
+    let relay = TestRelay::start(&[
+        "--store",
+        "memory",
+        "--tls-cert",
+        certificate.to_str().unwrap(),
+        "--tls-key",
+        key.to_str().unwrap(),
+        "--max-handshakes",
+        &most,
+        "--handshake-timeout",
+        "1h",
+    ])
+    .await;
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], relay.relay.port()));
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(pair.cert.der().clone()).unwrap();
+    let config = rustls::ClientConfig::builder_with_provider(inkwire_relay::listen::tls::provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let config = std::sync::Arc::new(config);
+
+    // TLS over TCP: some say half of their first message, some all of it and nothing more.
+    let mut unfinished = tokio::task::JoinSet::new();
+    for number in 0..UNFINISHED {
+        let mut tls = rustls::ClientConnection::new(config.clone(), "localhost".try_into().unwrap()).unwrap();
+        let mut hello = Vec::new();
+        tls.write_tls(&mut hello).unwrap();
+        hello.truncate(if number % 2 == 0 { hello.len() / 2 } else { hello.len() });
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(&hello).await.unwrap();
+        unfinished.spawn(async move {
+            let mut answer = Vec::new();
+            let _reset = stream.read_to_end(&mut answer).await;
+        });
+    }
+    for _ in 0..UNFINISHED - HANDSHAKES {
+        soon("an end of the oldest", unfinished.join_next()).await.unwrap().unwrap();
+    }
+    for _ in 0..2 * HANDSHAKES {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let connector = tokio_rustls::TlsConnector::from(config.clone());
+        let mut stream = soon("TLS", connector.connect("localhost".try_into().unwrap(), stream)).await.unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        let _no_goodbye = soon("the answer", stream.read_to_end(&mut answer)).await;
+        assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+    }
+
+    // QUIC: first packets of real clients, from ports on which nobody answers.
+    let client =
+        web_transport_quinn::ClientBuilder::new().with_server_certificates(vec![pair.cert.der().clone()]).unwrap();
+    let sink = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let elsewhere: url::Url = format!("https://{}/session", sink.local_addr().unwrap()).parse().unwrap();
+    let mut packet = vec![0; 2_048];
+    let mut sockets = Vec::new();
+    for _ in 0..UNFINISHED {
+        let attempt = client.connect(elsewhere.clone());
+        let (length, _) = tokio::select! {
+            received = sink.recv_from(&mut packet) => received.unwrap(),
+            _ = attempt => panic!("nobody answers"),
+        };
+        let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        socket.send_to(&packet[..length], address).await.unwrap();
+        sockets.push(socket);
+    }
+    let url: url::Url = format!("https://localhost:{}/session", relay.relay.port()).parse().unwrap();
+    for _ in 0..2 * HANDSHAKES {
+        soon("a session", client.connect(url.clone())).await.unwrap();
+    }
+}

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use inkwire_document::VersionVector;
 use inkwire_protocol::record::ActorRecord;
+use inkwire_protocol::wire::encode_stream;
 use inkwire_protocol::{Channel, Code, Frame, frame};
 use inkwire_relay::Relay;
 use inkwire_storage::{Append, DocumentKey, Loaded, MemoryStore, Store, StoreError};
@@ -249,6 +250,73 @@ async fn a_slow_store_slows_writers_and_closes_nobody() {
     let mut late = relay.welcomed(Transport::WebSocket, &relay.token("bob", "**", "editor")).await;
     late.open(ONE, "acme/WebSocket", inkwire_protocol::Role::Viewer).await;
     late.find(ONE, |frame| matches!(frame, Frame::Synced(_)).then_some(())).await;
+}
+
+/// QUIC counts unread bytes of all streams together: lanes that are not read must leave something for the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lanes_that_wait_for_the_store_do_not_stop_the_others() {
+    // Their windows alone are more than the connection's.
+    const LANES: u32 = 6;
+    // 5.4 MB: more than a room may have waiting for the store, and a window more.
+    const BATCHES: usize = 180;
+    // What a room may have waiting, in batches.
+    const TAKEN: usize = 138;
+    let (relay, gate) = start(&[]).await;
+    let mut peer = relay.welcomed(Transport::WebTransport, &relay.token("ada", "**", "editor")).await;
+    let other = Channel(LANES + 1);
+    let mut editors = Vec::new();
+    for lane in 1..=other.0 {
+        editors.push(peer.edit(Channel(lane), &format!("acme/{lane}")).await.0);
+    }
+    gate.shut();
+    // As many batches as are ever taken of each lane before the store goes on; what comes then stays unread.
+    let text = "x".repeat(30 << 10);
+    let mut last = Vec::new();
+    let mut writing = tokio::task::JoinSet::new();
+    let written: Vec<Arc<AtomicUsize>> = (0..LANES).map(|_| Arc::default()).collect();
+    for (editor, written) in editors[..LANES as usize].iter_mut().zip(&written) {
+        let frames: Vec<Bytes> = (0..BATCHES)
+            .flat_map(|_| editor.write(&text))
+            .map(|batch| encode_stream(&[Frame::from(frame::Batch::new(batch, None)).encode()]))
+            .collect();
+        last.push(editor.document.next_counter().expect("it writes") - 1);
+        let support::Peer::WebTransport { lanes, .. } = &mut peer else { unreachable!("it is one") };
+        let (channel, mut lane) = lanes.remove_entry(&editor.channel).expect("it is open");
+        let written = Arc::clone(written);
+        writing.spawn(async move {
+            for frame in frames {
+                lane.send.write_all(&frame).await.expect("the lane stays");
+                written.fetch_add(1, Ordering::Relaxed);
+            }
+            (channel, lane)
+        });
+    }
+    // The control lane, again and again until all of them wait, and after that.
+    let (mut nonce, mut left) = (0, 100);
+    while left > 0 {
+        nonce += 1;
+        peer.send(support::CONTROL, frame::Ping { nonce }).await;
+        let pong = |frame| matches!(frame, Frame::Pong(pong) if pong.nonce == nonce).then_some(());
+        peer.find(support::CONTROL, pong).await;
+        if written.iter().all(|written| written.load(Ordering::Relaxed) >= TAKEN) {
+            left -= 1;
+        }
+    }
+    // And the one document that does not wait.
+    let batch = editors[LANES as usize].write("hello").remove(0);
+    let counter = batch.last();
+    peer.send(other, frame::Batch::new(batch, None)).await;
+    let received = |frame| matches!(frame, Frame::Received(received) if received.counter == counter).then_some(());
+    peer.find(other, received).await;
+
+    gate.open();
+    for ended in soon("the rest", writing.join_all()).await {
+        let support::Peer::WebTransport { lanes, .. } = &mut peer else { unreachable!("it is one") };
+        lanes.extend([ended]);
+    }
+    for (editor, last) in editors.iter().zip(last) {
+        editor.durable(&mut peer, last).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

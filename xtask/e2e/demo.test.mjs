@@ -1,7 +1,7 @@
 // The demo editor as a person uses it: real key events in one tab, seen in the other.
 import assert from "node:assert/strict"
 
-import { ARRIVAL_MILLIS, freshName } from "./lib/expect.mjs"
+import { ARRIVAL_MILLIS, assertShown as assertPageShown, freshName } from "./lib/expect.mjs"
 import { scene } from "./lib/scene.mjs"
 
 const EDITOR = ".cm-content"
@@ -25,14 +25,7 @@ function shown() {
   return lines.join("\n")
 }
 
-async function assertShown(page, expected) {
-  const shows = new Function("expected", `return (${shown})() === expected`)
-  // A tab that is behind another draws nothing, as little as for a person.
-  await page.bringToFront()
-  await page.waitForFunction(shows, { timeout: ARRIVAL_MILLIS, polling: 50 }, expected).catch(async error => {
-    assert.equal(await page.evaluate(shown), expected, error.message)
-  })
-}
+const assertShown = (page, expected) => assertPageShown(page, shown, expected)
 
 const assertSaved = (page, state) => page.waitForSelector(`#save[data-state="${state}"]`, { timeout: ARRIVAL_MILLIS })
 

@@ -1,7 +1,7 @@
 // The rich-text page as a person uses it: keys and buttons in one tab, seen in the other; an undo that is one's own.
 import assert from "node:assert/strict"
 
-import { ARRIVAL_MILLIS, freshName } from "./lib/expect.mjs"
+import { ARRIVAL_MILLIS, assertShown as assertPageShown, freshName } from "./lib/expect.mjs"
 import { scene } from "./lib/scene.mjs"
 
 const EDITOR = ".ql-editor"
@@ -17,13 +17,7 @@ async function openRich(browser, relay, document, transport) {
 const shown = () => document.querySelector(".ql-editor").innerHTML
   .replace(/<span class="ql-ui"[^>]*><\/span>/g, "").replace(/ (rel|target)="[^"]*"/g, "")
 
-async function assertShown(page, expected) {
-  const shows = new Function("expected", `return (${shown})() === expected`)
-  await page.bringToFront()
-  await page.waitForFunction(shows, { timeout: ARRIVAL_MILLIS, polling: 50 }, expected).catch(async error => {
-    assert.equal(await page.evaluate(shown), expected, error.message)
-  })
-}
+const assertShown = (page, expected) => assertPageShown(page, shown, expected)
 
 async function press(page, ...keys) {
   for (const key of keys.slice(0, -1)) await page.keyboard.down(key)

@@ -83,7 +83,7 @@ impl Driver {
             state.generation = number;
             state.core.connected(now, token, link.lanes());
         });
-        link.start(Arc::new(Generation { shared: Arc::clone(shared), number }));
+        link.start(Arc::new(Generation { shared: Arc::clone(shared), number, stalled: options.stalled }));
         Ok(link)
     }
 

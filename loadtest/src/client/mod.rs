@@ -39,6 +39,9 @@ pub struct Options {
     pub seed: u64,
     /// The core's own settings.
     pub config: ClientConfig,
+    /// Whether it opens documents and reads nothing of them, alive all the same: a reader that stalls. Over WebTransport alone;
+    /// a WebSocket has no lanes that could be read one by one.
+    pub stalled: bool,
 }
 
 impl Options {
@@ -46,7 +49,7 @@ impl Options {
     #[must_use]
     pub fn new(url: Url, transport: Transport) -> Self {
         let token = TokenSource::Development(DevelopmentToken::default());
-        Self { url, transport, token, seed: fresh_seed(), config: ClientConfig::default() }
+        Self { url, transport, token, seed: fresh_seed(), config: ClientConfig::default(), stalled: false }
     }
 }
 

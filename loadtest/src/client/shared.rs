@@ -185,6 +185,8 @@ impl std::fmt::Debug for Shared {
 pub(super) struct Generation {
     pub(super) shared: Arc<Shared>,
     pub(super) number: u64,
+    /// Documents' lanes are not read.
+    pub(super) stalled: bool,
 }
 
 impl Generation {
@@ -201,6 +203,10 @@ impl Generation {
 }
 
 impl Inbox for Generation {
+    fn reads(&self, channel: Channel) -> bool {
+        !self.stalled || channel == Channel::CONTROL
+    }
+
     fn stream(&self, channel: Channel, bytes: &[u8]) -> bool {
         self.deliver(bytes.len(), |core, now| core.receive_stream(now, channel, bytes))
     }

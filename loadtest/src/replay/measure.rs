@@ -14,8 +14,13 @@ pub struct Percentiles {
     pub p99: f64,
 }
 
-/// How long after it was made each edit was reached. All samples are kept and sorted: percentiles are exact.
+/// How long after it was made each edit was reached.
 pub(super) fn latencies(written: &[Written], reached: &[Reached]) -> Percentiles {
+    percentiles(samples(written, reached))
+}
+
+/// In milliseconds, each with the number of edits that it stands for.
+pub(super) fn samples(written: &[Written], reached: &[Reached]) -> Vec<(f64, usize)> {
     let mut reached = reached.iter().peekable();
     let mut samples: Vec<(f64, usize)> = Vec::with_capacity(written.len());
     for written in written {
@@ -27,6 +32,11 @@ pub(super) fn latencies(written: &[Written], reached: &[Reached]) -> Percentiles
         };
         samples.push((reached.at.saturating_duration_since(written.at).as_secs_f64() * 1e3, written.edits));
     }
+    samples
+}
+
+/// All samples are kept and sorted: percentiles are exact.
+pub(super) fn percentiles(mut samples: Vec<(f64, usize)>) -> Percentiles {
     samples.sort_unstable_by(|(left, _), (right, _)| left.total_cmp(right));
     Percentiles { p50: percentile(&samples, 50), p99: percentile(&samples, 99) }
 }

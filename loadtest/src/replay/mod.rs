@@ -2,6 +2,7 @@
 
 mod measure;
 mod pace;
+pub mod stalled;
 mod watch;
 mod write;
 

@@ -2,7 +2,6 @@
 
 use std::net::UdpSocket;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use quinn::congestion::CubicConfig;
@@ -13,6 +12,7 @@ use tokio::task::JoinSet;
 use tracing::Instrument as _;
 use web_transport_quinn::Request;
 
+use super::handshakes::Handshakes;
 use super::tls::{self, CurrentCertificate};
 use crate::settings::Bounds;
 
@@ -123,9 +123,9 @@ pub fn transport_config(bounds: &Bounds) -> TransportConfig {
 
 /// Accepts WebTransport requests until the endpoint closes, and runs `serve` on each in a task that ends with this future.
 ///
-/// Between [`Bounds::retry_threshold`] and [`Bounds::max_handshakes`] handshakes at a time, a client must first prove its
-/// address; past that arrivals are refused. `in_flight` is shared by all endpoints.
-pub async fn accept<F, Fut>(endpoint: Endpoint, bounds: Bounds, in_flight: Arc<AtomicUsize>, serve: F)
+/// From [`Bounds::retry_threshold`] handshakes at a time on, a client must first prove its address. `handshakes` is shared by all
+/// endpoints.
+pub async fn accept<F, Fut>(endpoint: Endpoint, bounds: Bounds, handshakes: Arc<Handshakes>, serve: F)
 where
     F: Fn(Request) -> Fut + Clone + Send + 'static,
     Fut: Future<Output = ()> + Send + 'static,
@@ -137,27 +137,26 @@ where
             Some(_) = tasks.join_next() => continue,
         };
         let Some(incoming) = incoming else { break };
-        let now = in_flight.load(Ordering::Relaxed);
-        if now >= bounds.max_handshakes {
-            incoming.refuse();
-            continue;
-        }
-        if now >= bounds.retry_threshold && incoming.may_retry() && !incoming.remote_address_validated() {
+        let proves_address = handshakes.under_way() >= bounds.retry_threshold;
+        if proves_address && incoming.may_retry() && !incoming.remote_address_validated() {
             // `may_retry` holds, so this cannot fail; if it did the arrival would be dropped, as it should.
             let _ = incoming.retry();
             continue;
         }
-        let handshake = InFlight::enter(&in_flight);
+        let handshake = handshakes.begin();
         let serve = serve.clone();
         let timeout = bounds.handshake_timeout;
         let peer = incoming.remote_address();
         tasks.spawn(
             async move {
-                let request = tokio::time::timeout(timeout, async {
+                let shaken = tokio::time::timeout(timeout, async {
                     let connection = incoming.accept().ok()?.await.ok()?;
                     Request::accept(connection).await.ok()
-                })
-                .await;
+                });
+                let request = tokio::select! {
+                    request = shaken => request,
+                    () = handshake.given_up() => return tracing::debug!("the handshake is given up for a newer one"),
+                };
                 drop(handshake);
                 match request {
                     Ok(Some(request)) => serve(request).await,
@@ -167,21 +166,5 @@ where
             }
             .instrument(tracing::debug_span!("quic", %peer)),
         );
-    }
-}
-
-/// One handshake in flight, for as long as it lives.
-struct InFlight(Arc<AtomicUsize>);
-
-impl InFlight {
-    fn enter(counter: &Arc<AtomicUsize>) -> Self {
-        counter.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(counter))
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
 
+use super::handshakes::Handshakes;
 use crate::settings::Bounds;
 
 /// The most bytes of a request's head, its line and headers.
@@ -74,8 +75,8 @@ pub struct Http<S> {
     pub bounds: Bounds,
     /// Permits of connections.
     pub connections: Arc<Semaphore>,
-    /// Permits of TLS handshakes.
-    pub handshakes: Arc<Semaphore>,
+    /// TLS handshakes under way.
+    pub handshakes: Arc<Handshakes>,
 }
 
 impl<S: Service> Http<S> {
@@ -85,7 +86,7 @@ impl<S: Service> Http<S> {
             service,
             tls: tls.map(TlsAcceptor::from),
             connections: Arc::new(Semaphore::new(bounds.max_tcp_connections)),
-            handshakes: Arc::new(Semaphore::new(bounds.max_handshakes)),
+            handshakes: Handshakes::new(bounds.max_handshakes),
             bounds,
         })
     }
@@ -140,10 +141,13 @@ async fn connection<S: Service>(stream: TcpStream, peer: SocketAddr, http: Arc<H
     match &http.tls {
         None => requests(stream, peer, http).await,
         Some(acceptor) => {
-            let handshake = Arc::clone(&http.handshakes).acquire_owned().await;
-            let stream = tokio::time::timeout(http.bounds.handshake_timeout, acceptor.accept(stream))
-                .await
-                .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+            let handshake = http.handshakes.begin();
+            let stream = tokio::select! {
+                stream = tokio::time::timeout(http.bounds.handshake_timeout, acceptor.accept(stream)) => {
+                    stream.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??
+                }
+                () = handshake.given_up() => return Err(io::Error::other("the handshake is given up for a newer one")),
+            };
             drop(handshake);
             requests(stream, peer, http).await
         }

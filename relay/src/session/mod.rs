@@ -2,12 +2,14 @@
 //!
 //! - [`control`]: the control lane, who is there and what its token allows
 //! - `copies`: small batches once more as datagrams, where a path loses packets
+//! - `credit`: flow control where lanes are not read
 //! - [`lane`]: one open document of a session
 //! - [`webtransport`], [`websocket`]: bytes in and out
 //! - [`socket`]: the WebSocket below sessions
 
 pub mod control;
 mod copies;
+mod credit;
 pub mod lane;
 pub mod socket;
 pub mod websocket;

@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 use web_transport_quinn::{RecvStream, Request, SendStream, Session, SessionError, WebTransportError};
 
 use super::copies::{self, Path};
+use super::credit::Credit;
 use super::lane::{Flow, Lane, OpenLane, Opening};
 use super::{LAST_WORDS, MAX_WAITING, SessionHandle, WRITE_BYTES, close_frame, no_open, sleep_until};
 use crate::core::Core;
@@ -70,6 +71,7 @@ async fn control(session: &Session, handle: &Arc<SessionHandle>) -> Option<Reaso
     let (mut send, mut recv) = tokio::time::timeout(patience, session.accept_bi()).await.ok()?.ok()?;
     let _ = send.set_priority(CONTROL_PRIORITY);
     let path = Arc::new(Path::new(handle.core.datagram_copies));
+    let credit = Credit::new((**session).clone(), &handle.core.bounds);
     let mut lanes = JoinSet::new();
     let mut phases = handle.core.phases.watch();
     let mut told_to_go = false;
@@ -115,7 +117,8 @@ async fn control(session: &Session, handle: &Arc<SessionHandle>) -> Option<Reaso
             },
             stream = session.accept_bi() => {
                 let Ok((send, recv)) = stream else { return None };
-                let lane = document(session.clone(), Arc::clone(handle), Arc::clone(&path), send, recv);
+                let connection = Shared { session: session.clone(), path: Arc::clone(&path), credit: Arc::clone(&credit) };
+                let lane = document(connection, Arc::clone(handle), send, recv);
                 lanes.spawn(lane.in_current_span());
             }
             datagram = session.read_datagram() => match datagram {
@@ -154,17 +157,18 @@ fn read_datagram(handle: &SessionHandle, path: &Path, datagram: &Bytes) {
     }
 }
 
-/// One document's stream, from its `Open` to its end.
-async fn document(
+/// What the lanes of a connection share.
+struct Shared {
     session: Session,
-    handle: Arc<SessionHandle>,
     path: Arc<Path>,
-    mut send: SendStream,
-    mut recv: RecvStream,
-) {
-    let outcome = match open(&handle, &mut recv).await {
+    credit: Arc<Credit>,
+}
+
+/// One document's stream, from its `Open` to its end.
+async fn document(shared: Shared, handle: Arc<SessionHandle>, mut send: SendStream, mut recv: RecvStream) {
+    let outcome = match open(&handle, &shared.credit, &mut recv).await {
         Ok(Some((lane, decoder, ready))) => {
-            let wires = Wires { session: &session, path: &path, send: &mut send, recv: &mut recv };
+            let wires = Wires { shared: &shared, send: &mut send, recv: &mut recv };
             serve_document(wires, &handle, &lane, decoder, &ready).await
         }
         Ok(None) => return,
@@ -182,6 +186,7 @@ async fn document(
 /// Reads a lane up to its `Open` and opens the document. `None` when the client has given the lane up.
 async fn open(
     handle: &Arc<SessionHandle>,
+    credit: &Arc<Credit>,
     recv: &mut RecvStream,
 ) -> Result<Option<(OpenLane, StreamDecoder, Arc<Notify>)>, Reason> {
     let patience = Instant::now() + handle.core.bounds.handshake_timeout;
@@ -192,6 +197,7 @@ async fn open(
             if let Some(open) = opening.receive(&frame)? {
                 let ready = Arc::new(Notify::new());
                 let seen = opening.take_seen();
+                let _loan = credit.lend();
                 let lane = Lane::open(handle, open, seen, Arc::clone(&ready) as _).await?;
                 return Ok(Some((lane, decoder, ready)));
             }
@@ -211,8 +217,7 @@ async fn open(
 
 /// What carries a document's frames.
 struct Wires<'a> {
-    session: &'a Session,
-    path: &'a Path,
+    shared: &'a Shared,
     send: &'a mut SendStream,
     recv: &'a mut RecvStream,
 }
@@ -225,13 +230,14 @@ async fn serve_document(
     mut decoder: StreamDecoder,
     ready: &Notify,
 ) -> Result<(), Reason> {
-    let Wires { session, path, send, recv } = wires;
+    let Wires { shared: Shared { session, path, credit }, send, recv } = wires;
     let clock = handle.core.clock;
     let mut copies = CopyQueue::default();
     let mut phases = handle.core.phases.watch();
     let mut chunks: [Bytes; READ_CHUNKS] = std::array::from_fn(|_| Bytes::new());
     let mut encoded = Vec::new();
     let mut outgoing: Vec<Bytes> = Vec::new();
+    let mut loan = None;
     // What came in the same packets as `Open`.
     if feed(lane, &mut decoder, &mut encoded)? == Flow::Leave {
         return Ok(());
@@ -261,6 +267,9 @@ async fn serve_document(
         }
         // Reading slower is all that a rate limit ever does.
         let behind = lane.is_behind();
+        if behind != loan.is_some() {
+            loan = behind.then(|| credit.lend());
+        }
         let reading = !behind && phases.current() == Phase::Running;
         tokio::select! {
             read = recv.read_chunks(&mut chunks), if reading => match read {

@@ -184,7 +184,7 @@ flags! {
     max_documents: u32 = "INKWIRE_MAX_DOCUMENTS", "COUNT", "Bounds";
     /// TCP connections at a time, sessions included; more wait in the listener's queue [default: 20000]
     max_tcp_connections: usize = "INKWIRE_MAX_TCP_CONNECTIONS", "COUNT", "Bounds";
-    /// QUIC and TLS handshakes at a time; more wait or are refused [default: 1000]
+    /// QUIC and TLS handshakes at a time; the oldest is given up for one more [default: 1000]
     max_handshakes: usize = "INKWIRE_MAX_HANDSHAKES", "COUNT", "Bounds";
     /// From how many QUIC handshakes at a time on a client must prove its address first (a Retry) [default: 100]
     retry_threshold: usize = "INKWIRE_RETRY_THRESHOLD", "COUNT", "Bounds";

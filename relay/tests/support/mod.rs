@@ -215,7 +215,7 @@ pub(crate) enum Peer {
 }
 
 pub(crate) struct WebTransportLane {
-    send: web_transport_quinn::SendStream,
+    pub(crate) send: web_transport_quinn::SendStream,
     recv: web_transport_quinn::RecvStream,
     decoder: StreamDecoder,
 }

@@ -44,6 +44,22 @@ export async function assertConverge(tabs) {
   return expected
 }
 
+/**
+ * The page comes to show what is expected.
+ *
+ * @param shown runs in the page and gives what a person sees there
+ */
+export async function assertShown(page, shown, expected) {
+  // What throws is not there yet. Puppeteer would stop looking, without a word, and wait for the end of its time.
+  const shows = new Function("expected", `try { return (${shown})() === expected } catch { return false }`)
+  // A tab that is behind another draws nothing, as little as for a person.
+  await page.bringToFront()
+  await page.waitForFunction(shows, { timeout: ARRIVAL_MILLIS, polling: 50 }, expected).catch(async error => {
+    assert.equal(await page.evaluate(shown), expected, error.message)
+    throw error
+  })
+}
+
 /** Characters of a text in order, so that texts of the same characters are equal. */
 export const sorted = text => [...text].sort().join("")
 

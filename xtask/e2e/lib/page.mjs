@@ -4,12 +4,13 @@
 // No page here has a module of its own: it is any small page of the relay's origin.
 
 /** Connects, opens the document, and says over which transport and after how many milliseconds. */
-export async function open({ document, transport, role = "editor" }) {
-  const { connect, ReadOnly, OutboxFull } = await import(`${location.origin}/client/inkwire.js`)
+export async function open({ document, transport, role = "editor", ttl }) {
+  const { connect, ReadOnly, OutboxFull, Refusal } = await import(`${location.origin}/client/inkwire.js`)
   // One person through all reconnects: an actor belongs to the subject that first used it.
   const subject = `dev-${crypto.randomUUID()}`
   const token = async () => {
-    const body = JSON.stringify({ document, role, subject })
+    globalThis.session?.asked?.()
+    const body = JSON.stringify({ document, role: globalThis.session?.role ?? role, subject, ttl })
     const answer = await fetch("/dev/token", { method: "POST", headers: { "content-type": "application/json" }, body })
     if (!answer.ok) throw new Error(`/dev/token: ${answer.status} ${await answer.text()}`)
     return answer.text()
@@ -36,7 +37,7 @@ export async function open({ document, transport, role = "editor" }) {
     client,
     doc,
     body,
-    errors: { ReadOnly, OutboxFull },
+    errors: { ReadOnly, OutboxFull, Refusal },
     // One edit of a trace; what it does goes out at the end of its task.
     async edit([position, deleted, inserted]) {
       if (deleted) await whenRoom(() => body.delete(position, deleted))
@@ -147,6 +148,26 @@ export function refusedEdit() {
     return { readOnly: error instanceof errors.ReadOnly, name: error.name, code: error.code }
   }
   return null
+}
+
+/** From the next token on the page is of this role; what the relay refuses then is kept. */
+export function demote({ role }) {
+  session.role = role
+  session.demoted = new Promise(resolve => (session.asked = resolve))
+  session.refused = new Promise(resolve => session.doc.observeRefused(resolve))
+}
+
+/** Waits until the next token is asked for. */
+export async function demoted() {
+  await session.demoted
+}
+
+/** Waits for what the relay refused, and for what `durable()` says of it. */
+export async function refusal() {
+  const durable = await session.doc.durable().then(() => null, error => error)
+  const refused = await session.refused
+  const { name, code, message, edits, content, omitted } = refused
+  return { typed: refused instanceof session.errors.Refusal, same: durable === refused, name, code, message, edits, content, omitted }
 }
 
 /** Waits until the text is as long as expected; gives its length as it is then, or as it is when time is up. */

@@ -30,7 +30,6 @@ async fn a_paste_of_a_megabyte_goes_through() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "not yet seen to pass on a slow machine; run it by hand"]
 async fn a_document_of_a_hundred_thousand_actors_opens_and_opens_again() {
     let folder = Folder::new("hostile-actors");
     let data = folder.path("data");

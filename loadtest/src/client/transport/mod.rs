@@ -135,6 +135,8 @@ impl TransportError {
 
 /// Where what arrives goes. Each call says whether more is wanted; `false` ends the task that asked.
 pub(crate) trait Inbox: Send + Sync + 'static {
+    /// Whether a lane that is opened will be read at all.
+    fn reads(&self, channel: Channel) -> bool;
     /// Bytes of a lane, split anywhere.
     fn stream(&self, channel: Channel, bytes: &[u8]) -> bool;
     /// One WebSocket message.

@@ -94,7 +94,16 @@ impl<S: StreamSession> StreamLink<S> {
                 inbox.drained(channel);
             };
             // Both halves run to their own end: a lane that we have finished may still be read.
-            let _ = tokio::join!(read_lane(read, channel, &*inbox), write);
+            let read = async {
+                if inbox.reads(channel) {
+                    let _ = read_lane(read, channel, &*inbox).await;
+                } else {
+                    // Held, for a stream that is dropped tells its sender to stop.
+                    let _held = read;
+                    std::future::pending::<()>().await;
+                }
+            };
+            tokio::join!(read, write);
         });
     }
 }
@@ -271,6 +280,10 @@ mod tests {
     struct Drained(Mutex<Vec<Channel>>, Notify);
 
     impl Inbox for Drained {
+        fn reads(&self, _: Channel) -> bool {
+            true
+        }
+
         fn stream(&self, _: Channel, _: &[u8]) -> bool {
             true
         }
