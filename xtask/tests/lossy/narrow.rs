@@ -53,7 +53,7 @@ async fn append(document: &Document, text: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "over WebTransport not always: see what is known of it in docs/src/loadtest.md"]
+#[ignore = "wants a machine that is not busy: see docs/src/loadtest.md"]
 async fn who_joins_through_a_narrow_link_while_others_write_is_synced() {
     let folder = Folder::new("lossy-narrow");
     let relay = Relay::start_with(&folder.path("data"), "127.0.0.1:0", &folder.path("relay.log"), &[]).await;
