@@ -9,6 +9,7 @@ mod formatting;
 mod histories;
 mod merging;
 mod model;
+mod origins;
 mod past;
 pub(crate) mod random;
 mod undo;

@@ -22,7 +22,7 @@ use world::{Rules, Visits};
 const SEEDS: u64 = 2_000;
 
 /// Seeds that failed once, beyond those that are run anyway.
-const FAILED_ONCE: [u64; 9] = [
+const FAILED_ONCE: [u64; 12] = [
     // Others had what a relay had taken and lost, and its author made it again after a later batch was refused.
     19_764,
     // A page had seen what one of two copies wrote and a crash took, and the other wrote something else in its place.
@@ -33,6 +33,10 @@ const FAILED_ONCE: [u64; 9] = [
     12_649, 9_098, 19_675,
     // What had been seen was folded by a relay that nobody reached, and what came after it was forgotten with it.
     2_383,
+    // Of what one of two copies wrote a crash took the first part and kept the rest, the other copy wrote over both, and whoever read
+    // the log took the rest as what came next.
+    55_829, // What was built on edits that are made again.
+    7_481, 13_602,
 ];
 
 /// What each run of many seeds has to come to.

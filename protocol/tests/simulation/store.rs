@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use inkwire_document::{Actor, Batch, Document, FoldError, Snapshot, VersionVector, fold};
+use inkwire_document::{Actor, Batch, Document, FoldError, Limits, Snapshot, VersionVector, fold};
 use inkwire_protocol::random::Random;
 use inkwire_protocol::record::{ActorRecord, LogRecord};
 use inkwire_protocol::room::{FoldInput, Loaded, RecordNumber};
@@ -137,17 +137,31 @@ impl Store {
         version
     }
 
-    /// What a load gives: without what refers to something that a crash took, of which nobody was told.
+    /// What a load gives: without what refers to something that a crash took, of which nobody was told, and without what goes
+    /// on from it where another replica wrote something else there since.
     pub fn loaded(&self) -> Document {
         let mut document = Document::new();
-        document.set_early_limit(usize::MAX);
         if let Some((bytes, _)) = &self.snapshot {
             document.merge(&parse(bytes)).expect("the snapshot is whole");
         }
-        for row in &self.rows {
-            document.apply(&row.batch).expect("it was checked");
+        let mut rest: Vec<&Batch> = self.rows.iter().map(|row| &row.batch).collect();
+        loop {
+            let before = rest.len();
+            rest.retain(|batch| {
+                let next = document.version().get(&batch.actor) + 1;
+                let checked = batch.check(&Limits::STANDARD).expect("it was checked");
+                if batch.first > next || batch.first == next && !checked.is_covered_by(document.version()) {
+                    return true;
+                }
+                if batch.first == next {
+                    document.apply(batch).expect("it was checked");
+                }
+                false
+            });
+            if rest.len() == before {
+                return document;
+            }
         }
-        document
     }
 
     pub fn is_settled(&self) -> bool {
