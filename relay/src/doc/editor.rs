@@ -13,6 +13,7 @@ use inkwire_storage::{Append, DocumentKey, Store};
 use tokio::sync::Notify;
 
 use super::SUBJECT;
+use super::past::follow;
 use crate::clock::unix_millis;
 use crate::core::Core;
 use crate::rooms::{OpenRoom, Waiting};
@@ -73,14 +74,11 @@ async fn in_store(store: &dyn Store, name: &str, edit: Edit<'_>) -> Result<Edite
     let key = DocumentKey::new(name, store.incarnation(name).await.map_err(words)?);
     let loaded = store.load(&key).await.map_err(words)?;
     let mut document = Document::new();
-    document.set_early_limit(usize::MAX);
     if let Some(stored) = loaded.snapshot {
         let snapshot = Snapshot::parse(stored.snapshot).map_err(|error| error.to_string())?;
         document.merge(&snapshot).map_err(|error| error.to_string())?;
     }
-    for record in &loaded.records {
-        document.apply(&record.batch).map_err(|error| error.to_string())?;
-    }
+    follow(&mut document, loaded.records.iter());
     let actor = getrandom::u64().map_err(|error| error.to_string())?;
     document.set_actor(Actor(actor), 1);
     let now = unix_millis();

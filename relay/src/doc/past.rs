@@ -1,6 +1,6 @@
 //! A document at a point of its past, from the snapshots that are kept and what is there of the log.
 
-use inkwire_document::{Batch, Document, History, Snapshot, VersionVector};
+use inkwire_document::{Batch, Document, History, Limits, Snapshot, VersionVector};
 use inkwire_protocol::record::{ActorRecord, LogRecord};
 use inkwire_storage::check::archive;
 use inkwire_storage::{Archive, DocumentKey, SnapshotEntry, Store, StoreError, StoredSnapshot};
@@ -180,7 +180,6 @@ impl<'a> Past<'a> {
 
     fn start(&self, base: Option<StoredSnapshot>) -> Result<State, PastError> {
         let mut document = Document::new();
-        document.set_early_limit(usize::MAX);
         let mut actors = Vec::new();
         if let Some(stored) = base {
             document.merge(&parse(stored.snapshot)?).map_err(|error| PastError(error.to_string()))?;
@@ -195,13 +194,10 @@ fn parse(snapshot: bytes::Bytes) -> Result<Snapshot, PastError> {
         .map_err(|error| PastError(format!("a stored snapshot is damaged ({error}): run `inkwire doc fsck`")))
 }
 
-/// Applies what goes on from the state; what comes after a gap waits and does not count.
+/// Applies what goes on from the state.
 fn apply<'r>(state: &mut State, records: impl Iterator<Item = &'r LogRecord>) {
-    for record in records {
-        // A batch that no replica takes is shown by none.
-        if state.document.apply(&record.batch).is_ok()
-            && !state.actors.iter().any(|known| known.actor == record.batch.actor)
-        {
+    for record in follow(&mut state.document, records) {
+        if !state.actors.iter().any(|known| known.actor == record.batch.actor) {
             let subject = record.subject.clone();
             state.actors.push(ActorRecord { actor: record.batch.actor, subject, chain: None });
         }
@@ -211,5 +207,66 @@ fn apply<'r>(state: &mut State, records: impl Iterator<Item = &'r LogRecord>) {
     state.actors.retain(|record| version.get(&record.actor) > 0);
     for record in &mut state.actors {
         record.chain = None;
+    }
+}
+
+/// Applies those records of a log that a room takes that is loaded with it, and gives them. What comes after a gap waits, and does not
+/// count where the gap stays. What begins before what is held and reaches beyond was written over by somebody else who wrote as its
+/// actor: no part of it counts.
+pub(super) fn follow<'r>(document: &mut Document, records: impl Iterator<Item = &'r LogRecord>) -> Vec<&'r LogRecord> {
+    let (mut rest, mut taken): (Vec<&LogRecord>, Vec<&LogRecord>) = (records.collect(), Vec::new());
+    loop {
+        let before = rest.len();
+        rest.retain(|record| {
+            let batch = &record.batch;
+            let next = document.version().get(&batch.actor).saturating_add(1);
+            // A batch that no replica takes is shown by none.
+            let Ok(checked) = batch.check(&Limits::STANDARD) else { return false };
+            if batch.first > next || batch.first == next && !checked.is_covered_by(document.version()) {
+                return true;
+            }
+            if batch.first == next && document.apply(batch).is_ok() {
+                taken.push(record);
+            }
+            false
+        });
+        if rest.len() == before {
+            return taken;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use inkwire_document::{Actor, Position};
+
+    use super::*;
+
+    fn typed(text: &str, words: &[&str]) -> Vec<LogRecord> {
+        let mut document = Document::new();
+        document.set_actor(Actor(1), 1);
+        let written = words.iter().flat_map(|word| {
+            let end = document.text(text).len_scalars();
+            document.insert(text, Position::Scalar(end), word).unwrap();
+            document.take_batches()
+        });
+        written.map(|batch| LogRecord::new(batch, "alice".into(), 0)).collect()
+    }
+
+    #[test]
+    fn what_was_written_over_does_not_count() {
+        let lost = typed("body", &["one ", "two ", "three ", "four"]);
+        let other = typed("body", &["one ", "another ", "more"]);
+        // A crash kept the third and not the second, and a copy of the page wrote on from the first.
+        let log = [&lost[0], &lost[2], &lost[3], &other[1], &other[2]];
+        let mut document = Document::new();
+        let taken = follow(&mut document, log.into_iter());
+        assert_eq!(document.text("body").to_string(), "one another more");
+        assert_eq!(taken, [&lost[0], &other[1], &other[2]]);
+        let mut document = Document::new();
+        follow(&mut document, [&other[2], &other[1], &other[0]].into_iter());
+        assert_eq!(document.text("body").to_string(), "one another more", "in whatever order it was stored");
+        let mut document = Document::new();
+        assert_eq!(follow(&mut document, [&lost[0], &lost[2]].into_iter()), [&lost[0]], "after a gap nothing counts");
     }
 }
