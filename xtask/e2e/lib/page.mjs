@@ -24,11 +24,18 @@ export async function open({ document, transport, role = "editor", ttl }) {
   await doc.synced
   const body = doc.text("body")
   const pause = new MessageChannel()
-  // An edit that does not fit changes nothing; it is made once the outbox has drained.
+  // A whole turn of the event loop, in which what came in is handled; setTimeout would take 4 ms.
+  const turn = () => new Promise(resolve => {
+    pause.port1.onmessage = resolve
+    pause.port2.postMessage(null)
+  })
+  // An edit that does not fit changes nothing; it is made once the outbox has drained. Nor does one while what was seen comes in
+  // anew, because a relay that was restarted cannot compare it any more.
   const whenRoom = act => {
     try {
       return act()
     } catch (error) {
+      if (error.code === "not_ready") return turn().then(() => whenRoom(act))
       if (!(error instanceof OutboxFull)) throw error
       return doc.durable().then(() => whenRoom(act))
     }
@@ -43,11 +50,7 @@ export async function open({ document, transport, role = "editor", ttl }) {
       if (deleted) await whenRoom(() => body.delete(position, deleted))
       if (inserted) await whenRoom(() => body.insert(position, inserted))
     },
-    // A whole turn of the event loop, in which what came in is handled; setTimeout would take 4 ms.
-    turn: () => new Promise(resolve => {
-      pause.port1.onmessage = resolve
-      pause.port2.postMessage(null)
-    }),
+    turn,
   }
   return { transport: doc.status.transport, millis }
 }
@@ -63,7 +66,7 @@ export async function type(edits) {
 
 /** Inserts `count` characters of `alphabet` at positions that follow from the seed, among what others type. */
 export async function typeAnywhere({ seed, count, alphabet, deletions = false }) {
-  const { body, turn } = session
+  const { body, edit, turn } = session
   let state = seed
   const random = bound => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0
@@ -72,9 +75,9 @@ export async function typeAnywhere({ seed, count, alphabet, deletions = false })
   let typed = ""
   for (let i = 0; i < count; i++) {
     const character = alphabet[random(alphabet.length)]
-    body.insert(random(body.length + 1), character)
+    await edit([random(body.length + 1), 0, character])
     typed += character
-    if (deletions && i % 3 === 2) body.delete(random(body.length), 1)
+    if (deletions && i % 3 === 2) await edit([random(body.length), 1, ""])
     if (i % 4 === 0) await turn()
   }
   return typed
