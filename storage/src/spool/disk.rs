@@ -12,6 +12,7 @@ use tokio::sync::{Notify, RwLock};
 
 use super::generation::{Generation, Held, cost};
 use super::merge;
+use crate::embedded::blocking;
 use crate::error::StoreError;
 use crate::store::{Append, DocumentKey, Loaded, Store};
 
@@ -276,15 +277,4 @@ async fn remove(generation: &Generation) -> Result<(), StoreError> {
         removed.map_err(|error| StoreError::unavailable(format!("deleting {}", directory.display()), error))
     })
     .await
-}
-
-/// Runs `work`, which blocks, off the runtime's threads.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        Err(_) => Err(StoreError::Closed),
-    }
 }

@@ -137,6 +137,7 @@ fn append(store: &Arc<SpoolStore>, rows: Vec<Append>) -> JoinHandle<Result<(), S
 async fn until<F: Future<Output = bool>>(what: &str, mut is: impl FnMut() -> F) {
     let waited = tokio::time::timeout(PATIENCE, async {
         while !is().await {
+            // What is asked for has no event of its own: it is looked at again, and only the patience fails a test.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
